@@ -1,0 +1,36 @@
+"""Errors that ssiqa raises on purpose, so that a caller can tell them from a bug."""
+
+
+class SsiqaError(Exception):
+    """Base of all errors of this package; its message is one sentence that says what to do."""
+
+
+class DataError(SsiqaError):
+    """A folder, an image or a label file cannot be used as it is."""
+
+
+class WeightsError(SsiqaError):
+    """Weights cannot be fetched, read or fitted to the named backbone."""
+
+
+class ExportError(SsiqaError):
+    """The exported scorer does not reproduce the trained model, so no file was written."""
+
+
+class RunError(SsiqaError):
+    """The output folder of a run cannot be used or continued."""
+
+
+class IllConditionedError(SsiqaError, ArithmeticError):
+    """The kernel matrix is not numerically positive definite.
+
+    Attributes:
+        pivot: Row, counted from 0, at which the Cholesky factorisation stopped.
+    """
+
+    def __init__(self, message: str, pivot: int) -> None:
+        super().__init__(message, pivot)
+        self.pivot = pivot
+
+    def __str__(self) -> str:
+        return str(self.args[0])
