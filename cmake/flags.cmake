@@ -1,0 +1,10 @@
+# One target that carries the language level, the warnings and, on request, the sanitizers.
+add_library(ssiqa_flags INTERFACE)
+target_compile_features(ssiqa_flags INTERFACE cxx_std_20)
+target_compile_options(ssiqa_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+
+if(SSIQA_SANITIZE)
+  target_compile_options(ssiqa_flags INTERFACE -fsanitize=${SSIQA_SANITIZE} -fno-sanitize-recover=all
+                                               -fno-omit-frame-pointer -g)
+  target_link_options(ssiqa_flags INTERFACE -fsanitize=${SSIQA_SANITIZE})
+endif()

@@ -1,0 +1,119 @@
+#include "array.h"
+
+namespace py = pybind11;
+
+namespace ssiqa {
+namespace {
+
+constexpr std::size_t kElementSize[] = {4, 8, 8};
+constexpr const char* kTypeName[] = {"float32", "float64", "int64"};
+
+void check_device(const py::object& object, const std::string& name) {
+  if (!py::hasattr(object, "__dlpack__") || !py::hasattr(object, "__dlpack_device__")) {
+    throw py::type_error(name + " must be an array that supports DLPack, such as numpy's or torch's.");
+  }
+  const auto device = py::cast<std::pair<int, int>>(object.attr("__dlpack_device__")());
+  if (device.first != dlpack::kCpu && device.first != dlpack::kCudaHost) {
+    throw py::value_error(name + " must be in CPU memory.");
+  }
+}
+
+// Version 1 first, because only it lets a producer hand out memory that is read-only; older producers do not know the
+// argument.
+py::object request_capsule(const py::object& object) {
+  const py::object method = object.attr("__dlpack__");
+  try {
+    return method(py::arg("max_version") = py::make_tuple(dlpack::kMajorVersion, 0));
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_TypeError)) throw;
+  }
+  return method();
+}
+
+}  // namespace
+
+const dlpack::Tensor* Array::Owner::take(const py::object& capsule, bool& read_only) {
+  PyObject* const raw = capsule.ptr();
+  if (PyCapsule_IsValid(raw, dlpack::kVersionedName) != 0) {
+    auto* const managed = static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(raw, dlpack::kVersionedName));
+    if (PyCapsule_SetName(raw, dlpack::kUsedVersionedName) != 0) throw py::error_already_set();
+    release_ = [managed] {
+      if (managed->deleter != nullptr) managed->deleter(managed);
+    };
+    if (managed->major != dlpack::kMajorVersion) throw py::value_error("This version of DLPack is not supported.");
+    read_only = (managed->flags & dlpack::kReadOnly) != 0;
+    return &managed->tensor;
+  }
+  if (PyCapsule_IsValid(raw, dlpack::kName) != 0) {
+    auto* const managed = static_cast<dlpack::Managed*>(PyCapsule_GetPointer(raw, dlpack::kName));
+    if (PyCapsule_SetName(raw, dlpack::kUsedName) != 0) throw py::error_already_set();
+    release_ = [managed] {
+      if (managed->deleter != nullptr) managed->deleter(managed);
+    };
+    read_only = false;
+    return &managed->tensor;
+  }
+  throw py::value_error("__dlpack__ returned something that is not an unused DLPack capsule.");
+}
+
+Array::Array(const py::object& object, const std::string& name, Access access) : name_(name) {
+  check_device(object, name);
+  bool read_only = false;
+  const dlpack::Tensor& tensor = *owner_.take(request_capsule(object), read_only);
+  read_layout(tensor);
+  if (access == Access::read) return;
+  if (read_only) fail("must be writable");
+  std::ptrdiff_t expected = 1;
+  for (std::size_t axis = ndim(); axis-- > 0;) {
+    if (shape_[axis] > 1 && strides_[axis] != expected) fail("must be contiguous");
+    expected *= static_cast<std::ptrdiff_t>(shape_[axis]);
+  }
+}
+
+void Array::read_layout(const dlpack::Tensor& tensor) {
+  if (tensor.device.type != dlpack::kCpu && tensor.device.type != dlpack::kCudaHost) fail("must be in CPU memory");
+  const auto [code, bits, lanes] = tensor.dtype;
+  if (code == dlpack::kFloat && bits == 32 && lanes == 1) {
+    type_ = Type::float32;
+  } else if (code == dlpack::kFloat && bits == 64 && lanes == 1) {
+    type_ = Type::float64;
+  } else if (code == dlpack::kInt && bits == 64 && lanes == 1) {
+    type_ = Type::int64;
+  } else {
+    throw py::type_error(name_ + " must have dtype float32 or float64.");
+  }
+  if (tensor.ndim < 0 || (tensor.ndim > 0 && tensor.shape == nullptr)) fail("has no shape");
+  std::int64_t size = 1;
+  for (std::int32_t axis = 0; axis < tensor.ndim; ++axis) {
+    if (tensor.shape[axis] < 0) fail("has a negative size");
+    if (__builtin_mul_overflow(size, tensor.shape[axis], &size)) fail("is too large");
+  }
+  std::int64_t contiguous = 1;
+  shape_.resize(static_cast<std::size_t>(tensor.ndim));
+  strides_.resize(shape_.size());
+  for (std::size_t axis = shape_.size(); axis-- > 0;) {
+    shape_[axis] = static_cast<std::size_t>(tensor.shape[axis]);
+    strides_[axis] = static_cast<std::ptrdiff_t>(tensor.strides != nullptr ? tensor.strides[axis] : contiguous);
+    contiguous *= tensor.shape[axis];
+  }
+  if (size == 0) return;  // such an array may have no memory
+  if (tensor.data == nullptr) fail("has no memory");
+  data_ = static_cast<char*>(tensor.data) + tensor.byte_offset;
+  if (reinterpret_cast<std::uintptr_t>(data_) % kElementSize[static_cast<std::size_t>(type_)] != 0) {
+    fail("must be aligned to its element size; copy it first");
+  }
+}
+
+void Array::require_shape(const std::vector<std::size_t>& shape) const {
+  if (shape_ != shape) fail("has the wrong shape");
+}
+
+void Array::require_type(Type type) const {
+  if (type_ != type) {
+    throw py::type_error(name_ + " must have dtype " + kTypeName[static_cast<std::size_t>(type)] + " like the others.");
+  }
+}
+
+void Array::fail(const std::string& what) const { throw py::value_error(name_ + " " + what + "."); }
+
+}  // namespace ssiqa

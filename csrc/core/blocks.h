@@ -1,0 +1,74 @@
+// The dot products between the rows of two matrices, one cache-sized block at a time; the whole is never stored.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "packing.h"
+
+namespace ssiqa {
+
+// Rows [row, row + rows) of x against rows [col, col + cols) of z.
+template <class T>
+struct Block {
+  std::size_t row;
+  std::size_t rows;
+  std::size_t col;
+  std::size_t cols;
+  T* dots;  // row by row, kBlockCols<T> apart; the visitor may overwrite it
+  const T* left_norms;
+  const T* right_norms;
+};
+
+enum class Part { all, upper };  // upper: blocks that hold no entry with col >= row are left out
+
+inline constexpr std::size_t kBlockRows = 96;
+
+// Bytes of the packed copy of z that is shared by all threads: the bound on the workspace.
+inline constexpr std::size_t kPackedBytes = std::size_t{64} << 20U;
+
+// Calls visit(Block<T>&) for each block. The blocks of one row come in order of columns and never at the same time, and
+// no rounding depends on where the blocks begin, so that results are the same for any number of threads.
+template <class T, class S, class Visit>
+void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, Part part, std::size_t threads, const Visit& visit) {
+  const Kernels<T>& kernel = kernels<T>();
+  const FeatureBlocks features(x.cols);
+  const std::vector<double> centre = column_means(z);
+  const auto round_up = [](std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; };
+
+  const std::size_t fitting = round_up(kPackedBytes / (sizeof(T) * std::max<std::size_t>(x.cols, 1)), kBlockCols<T>);
+  const std::size_t chunk = std::clamp(round_up(z.rows, kBlockCols<T>), kBlockCols<T>, std::max(fitting, kBlockCols<T>));
+  // Few rows are cut finer, so that all threads have some.
+  const std::size_t height = std::clamp(round_up(x.rows / (4 * threads) + 1, kernel.mr), kernel.mr, kBlockRows);
+  PackedRows<T> right(std::min(chunk, z.rows), x.cols, kernel.nr);
+
+  for (std::size_t start = 0; start < z.rows; start += chunk) {
+    const std::size_t stop = std::min(start + chunk, z.rows);
+    right.fill(z, start, stop - start, centre, threads);
+    const std::size_t last_row = part == Part::upper ? std::min(stop, x.rows) : x.rows;
+    const double work = 2.0 * static_cast<double>(last_row) * static_cast<double>(stop - start) *
+                        static_cast<double>(x.cols + 16);
+
+    parallel_for((last_row + height - 1) / height, work, threads, [&](std::size_t task) {
+      const std::size_t row = task * height;
+      const std::size_t rows = std::min(height, x.rows - row);
+      PackedRows<T> left(rows, x.cols, kernel.mr);
+      left.fill(x, row, rows, centre, 1);
+      Buffer<T> dots(kBlockRows * kBlockCols<T>);
+      const std::size_t skipped = part == Part::upper && row > start ? (row - start) / kBlockCols<T> * kBlockCols<T> : 0;
+      for (std::size_t col = start + skipped; col < stop; col += kBlockCols<T>) {
+        const std::size_t panel = (col - start) / kernel.nr;
+        const std::size_t panels = std::min(kBlockCols<T> / kernel.nr, right.panels() - panel);
+        for (std::size_t b = 0; b < features.count(); ++b) {
+          kernel.dots(left.panel(b, 0), left.panels(), right.panel(b, panel), panels, features.size(b), dots.data(),
+                      kBlockCols<T>, b > 0);
+        }
+        Block<T> block{row, rows, col, std::min(kBlockCols<T>, stop - col), dots.data(), left.norms(),
+                       right.norms() + (col - start)};
+        visit(block);
+      }
+    });
+  }
+}
+
+}  // namespace ssiqa

@@ -1,0 +1,59 @@
+// The inner loops that exist once per instruction set, as a table of functions chosen at start-up.
+#pragma once
+
+#include <cstddef>
+
+#include "cpu.h"
+
+namespace ssiqa {
+
+// Rows are packed in panels: `mr` (left) or `nr` (right) rows side by side, feature by feature, in blocks of at most
+// kFeatureBlock features, padded with zero rows. A right panel of one block then fits a 48 KB first-level cache.
+inline constexpr std::size_t kFeatureBlock = 192;
+
+// Largest number of bytes in a row of a block of the kernel matrix; a multiple of every `nr` in bytes.
+inline constexpr std::size_t kBlockRowBytes = 768;
+
+template <class T>
+inline constexpr std::size_t kBlockCols = kBlockRowBytes / sizeof(T);
+
+template <class T>
+struct Kernels {
+  std::size_t mr;
+  std::size_t nr;
+
+  // dots[i][j] = or += <left row i, right row j> over one feature block, for whole panels. Each sum runs feature by
+  // feature, like that of `norms`, so that two identical rows are found to be at distance exactly 0.
+  void (*dots)(const T* left, std::size_t left_panels, const T* right, std::size_t right_panels, std::size_t features,
+               T* dots, std::size_t stride, bool accumulate);
+
+  // norms[i] = or += <row i, row i> over one feature block of panels that are `width` rows wide.
+  void (*norms)(const T* panels, std::size_t count, std::size_t width, std::size_t features, T* norms, bool accumulate);
+
+  // out[j] = max(norm + norms[j] - 2 dots[j], 0). Reads up to one vector beyond `count`; so do the next two.
+  void (*distances)(const T* dots, T norm, const T* norms, std::size_t count, T* out);
+
+  // out[j] = exp(-gamma * that distance), within 2 units in the last place of the exponential of the rounded argument;
+  // 0 where the exponential is below the smallest normal number.
+  void (*rbf)(const T* dots, T norm, const T* norms, T gamma, std::size_t count, T* out);
+
+  // Sum of a[j] * b[j] for j < count; count is a multiple of nr.
+  double (*dot)(const T* a, const T* b, std::size_t count);
+};
+
+// The table for the active instruction set.
+template <class T>
+const Kernels<T>& kernels();
+
+// The tables themselves, one per object file; a table must only be used where `available_isas` lists it.
+#define SSIQA_DECLARE_KERNELS(isa)        \
+  namespace isa {                         \
+  extern const Kernels<float> kFloat;     \
+  extern const Kernels<double> kDouble;   \
+  }
+SSIQA_DECLARE_KERNELS(baseline)
+SSIQA_DECLARE_KERNELS(avx2)
+SSIQA_DECLARE_KERNELS(avx512)
+#undef SSIQA_DECLARE_KERNELS
+
+}  // namespace ssiqa

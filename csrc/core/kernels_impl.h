@@ -1,0 +1,201 @@
+// The inner loops, written once with the compiler's vector types and compiled once per instruction set by the three
+// kernels_<isa>.cpp files. Everything here has internal linkage and uses no library template: a function that the linker
+// could merge with the same one of another file would carry this file's instructions to processors that lack them.
+//
+// Before inclusion: SSIQA_ISA (namespace), SSIQA_VECTOR_BYTES, SSIQA_PANEL_VECTORS and SSIQA_PANEL_ROWS.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels.h"
+
+#define SSIQA_INLINE inline __attribute__((always_inline))
+
+namespace ssiqa::SSIQA_ISA {
+namespace {
+
+template <class T>
+struct Simd;
+
+template <>
+struct Simd<float> {
+  using Vector = float __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  using Bits = std::uint32_t __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  static constexpr int kMantissaBits = 23;
+  static constexpr float kRound = 0x1.8p23F;     // adding it leaves the nearest integer in the low bits
+  static constexpr float kLowest = -87.33654F;   // exp of anything lower is below the smallest normal number
+  static constexpr float kLog2e = 0x1.715476p0F;
+  static constexpr float kLn2High = 0x1.62e4p-1F;  // 16 bits, so that its product with an exponent is exact
+  static constexpr float kLn2Low = 0x1.7f7d1cp-20F;
+  // The Taylor series from the highest degree down: for |r| <= ln(2)/2 the next term is below a tenth of an ulp.
+  static constexpr float kSeries[] = {1.0F / 5040, 1.0F / 720, 1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F, 1.0F, 1.0F};
+};
+
+template <>
+struct Simd<double> {
+  using Vector = double __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  using Bits = std::uint64_t __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  static constexpr int kMantissaBits = 52;
+  static constexpr double kRound = 0x1.8p52;
+  static constexpr double kLowest = -708.3964185322641;
+  static constexpr double kLog2e = 0x1.71547652b82fep0;
+  static constexpr double kLn2High = 0x1.62e42fefap-1;  // 36 bits
+  static constexpr double kLn2Low = 0x1.cf79abc9e3b39p-40;
+  static constexpr double kSeries[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
+                                       1.0 / 40320,      1.0 / 5040,      1.0 / 720,      1.0 / 120,     1.0 / 24,
+                                       1.0 / 6,          0.5,             1.0,            1.0};
+};
+
+template <class T>
+using Vector = typename Simd<T>::Vector;
+
+template <class T>
+constexpr std::size_t kLanes = SSIQA_VECTOR_BYTES / sizeof(T);
+
+template <class T>
+constexpr std::size_t kPanelCols = SSIQA_PANEL_VECTORS * kLanes<T>;
+
+template <class T>
+SSIQA_INLINE Vector<T> load(const T* from) {
+  Vector<T> v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+
+template <class T>
+SSIQA_INLINE void store(T* to, Vector<T> v) {
+  __builtin_memcpy(to, &v, sizeof v);
+}
+
+// One tile of SSIQA_PANEL_ROWS x kPanelCols sums, all held in registers.
+template <class T>
+SSIQA_INLINE void tile(const T* left, const T* right, std::size_t features, T* out, std::size_t stride,
+                       bool accumulate) {
+  Vector<T> sums[SSIQA_PANEL_ROWS][SSIQA_PANEL_VECTORS] = {};
+  for (std::size_t k = 0; k < features; ++k) {
+    Vector<T> columns[SSIQA_PANEL_VECTORS];
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) columns[v] = load<T>(right + v * kLanes<T>);
+#pragma GCC unroll 16
+    for (std::size_t r = 0; r < SSIQA_PANEL_ROWS; ++r) {
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) sums[r][v] += left[r] * columns[v];
+    }
+    left += SSIQA_PANEL_ROWS;
+    right += kPanelCols<T>;
+  }
+#pragma GCC unroll 16
+  for (std::size_t r = 0; r < SSIQA_PANEL_ROWS; ++r) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) {
+      T* const to = out + r * stride + v * kLanes<T>;
+      store<T>(to, accumulate ? load<T>(to) + sums[r][v] : sums[r][v]);
+    }
+  }
+}
+
+template <class T>
+void dots(const T* left, std::size_t left_panels, const T* right, std::size_t right_panels, std::size_t features,
+          T* out, std::size_t stride, bool accumulate) {
+  // The right panel stays in the first-level cache while the left ones pass by.
+  for (std::size_t j = 0; j < right_panels; ++j) {
+    for (std::size_t i = 0; i < left_panels; ++i) {
+      tile<T>(left + i * features * SSIQA_PANEL_ROWS, right + j * features * kPanelCols<T>, features,
+              out + i * SSIQA_PANEL_ROWS * stride + j * kPanelCols<T>, stride, accumulate);
+    }
+  }
+}
+
+template <class T>
+void norms(const T* panels, std::size_t count, std::size_t width, std::size_t features, T* out, bool accumulate) {
+  for (std::size_t p = 0; p < count; ++p) {
+    T sums[kPanelCols<T>] = {};  // wide enough for both kinds of panel
+    for (std::size_t k = 0; k < features; ++k) {
+      for (std::size_t r = 0; r < width; ++r) sums[r] += panels[r] * panels[r];
+      panels += width;
+    }
+    for (std::size_t r = 0; r < width; ++r) out[r] = accumulate ? out[r] + sums[r] : sums[r];
+    out += width;
+  }
+}
+
+// Applies `function` to `count` places, a vector at a time; the last vector is stored in part.
+template <class T, class Function>
+SSIQA_INLINE void for_each_vector(std::size_t count, T* out, Function function) {
+  std::size_t j = 0;
+  for (; j + kLanes<T> <= count; j += kLanes<T>) store<T>(out + j, function(j));
+  if (j < count) {
+    const Vector<T> last = function(j);
+    __builtin_memcpy(out + j, &last, (count - j) * sizeof(T));
+  }
+}
+
+template <class T>
+SSIQA_INLINE Vector<T> distance(Vector<T> dot, T norm, Vector<T> norms) {
+  const Vector<T> d = (norm + norms) - 2 * dot;
+  return d > 0 ? d : Vector<T>{};
+}
+
+template <class T>
+SSIQA_INLINE Vector<T> exponential(Vector<T> x) {
+  using S = Simd<T>;
+  using Bits = typename S::Bits;
+  const auto tiny = x < S::kLowest;
+  x = tiny ? Vector<T>{} + S::kLowest : x;
+  const Vector<T> shifted = x * S::kLog2e + S::kRound;
+  const Vector<T> n = shifted - S::kRound;
+  const Vector<T> r = (x - n * S::kLn2High) - n * S::kLn2Low;
+  Vector<T> power = Vector<T>{} + S::kSeries[0];
+#pragma GCC unroll 16
+  for (std::size_t i = 1; i < sizeof(S::kSeries) / sizeof(T); ++i) power = power * r + S::kSeries[i];
+  Bits bits;
+  Bits exponent;
+  __builtin_memcpy(&bits, &power, sizeof bits);
+  __builtin_memcpy(&exponent, &shifted, sizeof exponent);
+  bits += exponent << S::kMantissaBits;
+  __builtin_memcpy(&power, &bits, sizeof power);
+  return tiny ? Vector<T>{} : power;
+}
+
+template <class T>
+void distances(const T* dots, T norm, const T* norms, std::size_t count, T* out) {
+  for_each_vector<T>(count, out, [=](std::size_t j) {
+    return distance<T>(load<T>(dots + j), norm, load<T>(norms + j));
+  });
+}
+
+template <class T>
+void rbf(const T* dots, T norm, const T* norms, T gamma, std::size_t count, T* out) {
+  for_each_vector<T>(count, out, [=](std::size_t j) {
+    return exponential<T>(-gamma * distance<T>(load<T>(dots + j), norm, load<T>(norms + j)));
+  });
+}
+
+template <class T>
+double dot(const T* a, const T* b, std::size_t count) {
+  Vector<T> sums[SSIQA_PANEL_VECTORS] = {};
+  for (std::size_t j = 0; j < count; j += kPanelCols<T>) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) {
+      sums[v] += load<T>(a + j + v * kLanes<T>) * load<T>(b + j + v * kLanes<T>);
+    }
+  }
+  double total = 0;
+  for (const Vector<T>& sum : sums) {
+    for (std::size_t lane = 0; lane < kLanes<T>; ++lane) total += static_cast<double>(sum[lane]);
+  }
+  return total;
+}
+
+template <class T>
+constexpr Kernels<T> table() {
+  static_assert(kBlockCols<T> % kPanelCols<T> == 0 && SSIQA_PANEL_ROWS <= kPanelCols<T>);
+  return {SSIQA_PANEL_ROWS, kPanelCols<T>, dots<T>, norms<T>, distances<T>, rbf<T>, dot<T>};
+}
+
+}  // namespace
+
+extern const Kernels<float> kFloat = table<float>();
+extern const Kernels<double> kDouble = table<double>();
+
+}  // namespace ssiqa::SSIQA_ISA

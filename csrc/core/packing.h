@@ -1,0 +1,105 @@
+// Centred copies of rows in the panel order that the inner loops read, with their squared norms.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+#include "buffer.h"
+#include "kernels.h"
+#include "threads.h"
+#include "view.h"
+
+namespace ssiqa {
+
+// The features in equal blocks of at most kFeatureBlock; one empty block if there are none.
+class FeatureBlocks {
+ public:
+  explicit FeatureBlocks(std::size_t features)
+      : features_(features), count_(std::max<std::size_t>(1, (features + kFeatureBlock - 1) / kFeatureBlock)) {}
+
+  std::size_t count() const { return count_; }
+  std::size_t begin(std::size_t block) const { return features_ * block / count_; }
+  std::size_t size(std::size_t block) const { return begin(block + 1) - begin(block); }
+
+ private:
+  std::size_t features_;
+  std::size_t count_;
+};
+
+// Distances do not depend on the origin, but their rounding does: norms are smallest around the mean.
+template <class S>
+std::vector<double> column_means(const MatrixView<S>& x) {
+  std::vector<double> means(x.cols, 0.0);
+  for (std::size_t i = 0; i < x.rows; ++i) {
+    for (std::size_t k = 0; k < x.cols; ++k) means[k] += static_cast<double>(x(i, k));
+  }
+  for (double& mean : means) mean /= static_cast<double>(std::max<std::size_t>(x.rows, 1));
+  return means;
+}
+
+// Rows of a matrix of S, held as panels of T that are `width` rows wide.
+template <class T>
+class PackedRows {
+ public:
+  PackedRows(std::size_t capacity, std::size_t features, std::size_t width)
+      : width_(width),
+        blocks_(features),
+        padded_((capacity + width - 1) / width * width),
+        panels_(padded_ * features),
+        norms_(padded_) {}
+
+  std::size_t panels() const { return padded_ / width_; }
+  const T* norms() const { return norms_.data(); }
+  const T* panel(std::size_t block, std::size_t p) const {
+    return panels_.data() + blocks_.begin(block) * padded_ + p * width_ * blocks_.size(block);
+  }
+
+  // Throws std::invalid_argument unless every squared norm is finite, with room for the sums that follow.
+  template <class S>
+  void fill(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<double>& centre,
+            std::size_t threads) {
+    constexpr std::size_t kPanelsPerTask = 8;
+    padded_ = (rows + width_ - 1) / width_ * width_;
+    const std::size_t tasks = (panels() + kPanelsPerTask - 1) / kPanelsPerTask;
+    parallel_for(tasks, 4.0 * static_cast<double>(rows * x.cols), threads, [&](std::size_t task) {
+      const std::size_t end = std::min(panels(), (task + 1) * kPanelsPerTask);
+      for (std::size_t p = task * kPanelsPerTask; p < end; ++p) {
+        fill_panel(x, first + p * width_, std::min(width_, rows - p * width_), centre, p);
+      }
+    });
+  }
+
+ private:
+  template <class S>
+  void fill_panel(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<double>& centre,
+                  std::size_t p) {
+    for (std::size_t b = 0; b < blocks_.count(); ++b) {
+      T* const to = panels_.data() + (panel(b, p) - panels_.data());
+      const std::size_t begin = blocks_.begin(b);
+      const std::size_t size = blocks_.size(b);
+      if (rows < width_) std::fill_n(to, size * width_, T{0});
+      for (std::size_t r = 0; r < rows; ++r) {
+        for (std::size_t k = 0; k < size; ++k) {
+          to[k * width_ + r] = static_cast<T>(static_cast<double>(x(first + r, begin + k)) - centre[begin + k]);
+        }
+      }
+      kernels<T>().norms(to, 1, width_, size, norms_.data() + p * width_, b > 0);
+    }
+    for (std::size_t r = 0; r < rows; ++r) {
+      if (!(norms_[p * width_ + r] <= std::numeric_limits<T>::max() / 4)) {
+        throw std::invalid_argument("The rows must hold finite numbers whose squares do not overflow their type.");
+      }
+    }
+  }
+
+  std::size_t width_;
+  FeatureBlocks blocks_;
+  std::size_t padded_;
+  Buffer<T> panels_;
+  Buffer<T> norms_;
+};
+
+}  // namespace ssiqa

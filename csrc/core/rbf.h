@@ -1,0 +1,29 @@
+// Squared distances and the radial basis function kernel exp(-gamma |x - z|^2), as matrices or as products.
+#pragma once
+
+#include <cstddef>
+
+#include "view.h"
+
+namespace ssiqa {
+
+// All throw std::invalid_argument for numbers that are not finite, or a gamma that is negative. T is float or double.
+// Distances are |x|^2 + |z|^2 - 2 x.z around the mean of z, at least 0, and exactly 0 between identical rows.
+
+// out: x.rows by z.rows, row by row. When z is x itself, one half is computed and mirrored.
+template <class T>
+void squared_distances(const MatrixView<T>& x, const MatrixView<T>& z, T* out, std::size_t threads);
+
+template <class T>
+void rbf_kernel(const MatrixView<T>& x, const MatrixView<T>& z, double gamma, T* out, std::size_t threads);
+
+// The kernel of x with itself in double, only entries with column >= row; the others are left untouched.
+template <class T>
+void rbf_kernel_upper(const MatrixView<T>& x, double gamma, double* out, std::size_t threads);
+
+// out = K(x, z) coef, x.rows by coef.cols. K is never stored; sums across blocks are kept in double.
+template <class T>
+void rbf_matvec(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, double gamma, T* out,
+                std::size_t threads);
+
+}  // namespace ssiqa

@@ -1,0 +1,276 @@
+"""Radial basis function kernels, kernel ridge regression and selection, computed by the native core.
+
+Every function takes arrays of any library that speaks DLPack and lives in CPU memory (numpy arrays, torch tensors, ...),
+float32 or float64, all of one dtype, and returns an array of the first argument's library and dtype. Inputs are read
+through their strides: a transposed, sliced, reversed or read-only array is used as it is, without a copy. Work is spread
+over `SSIQA_NUM_THREADS` threads (default: the cores this process may use); the result does not depend on their number.
+
+Equation numbers are those of Pan et al., "Semi-Supervised Blind Image Quality Assessment through Knowledge Distillation and
+Incremental Learning", AAAI 2024.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from ssiqa import _core
+
+__all__ = ["count_nan_differences", "krr_fit", "rbf_kernel", "rbf_matvec", "smallest_difference", "squared_distances"]
+
+
+class Array(Protocol):
+    """What is asked of an array, beyond `shape` and `dtype`."""
+
+    def __dlpack__(self, *, max_version: tuple[int, int] | None = None) -> object: ...
+
+    def __dlpack_device__(self) -> tuple[Any, int]: ...
+
+
+ArrayT = TypeVar("ArrayT", bound=Array)
+
+
+def squared_distances(x: ArrayT, y: ArrayT | None = None) -> ArrayT:
+    """Squared Euclidean distances between the rows of `x` and of `y`, the exponent of equation (2).
+
+    They are computed as |x|^2 + |y|^2 - 2 x.y around the mean of `y`, so that a large common offset costs no accuracy. They
+    are at least 0, and exactly 0 between identical rows.
+
+    Args:
+        x: (n, d) or, in batches, (b, n, d).
+        y: (m, d) or (b, m, d); `x` itself by default, at half the cost.
+
+    Returns:
+        (n, m) or (b, n, m).
+
+    Raises:
+        TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
+        ValueError: Shapes do not fit, an array is not in CPU memory, or numbers are not finite or too large to be squared.
+
+    Example:
+        >>> import numpy as np
+        >>> squared_distances(np.array([[0.0, 0.0], [3.0, 4.0]]))
+        array([[ 0., 25.],
+               [25.,  0.]])
+    """
+    out = _pairwise_output(x, y)
+    _core.squared_distances(x, y, out)
+    return out
+
+
+def rbf_kernel(x: ArrayT, y: ArrayT | None = None, *, gamma: float) -> ArrayT:
+    """The kernel matrix exp(-gamma |x - y|^2) of equation (2).
+
+    Args:
+        x: (n, d) or, in batches, (b, n, d).
+        y: (m, d) or (b, m, d); `x` itself by default, at half the cost.
+        gamma: At least 0.
+
+    Returns:
+        (n, m) or (b, n, m), from 0 to 1; exactly 1 between identical rows. The exponential is right to 2 units in the last
+        place, and 0 where it would be below the smallest normal number.
+
+    Raises:
+        TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
+        ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to be squared, or
+            gamma is negative or not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> rbf_kernel(np.array([[0.0], [1.0]]), np.array([[1.0]]), gamma=1.0).round(4)
+        array([[0.3679],
+               [1.    ]])
+    """
+    out = _pairwise_output(x, y)
+    _core.rbf_kernel(x, y, out, gamma)
+    return out
+
+
+def rbf_matvec(x: ArrayT, z: ArrayT, coef: ArrayT, *, gamma: float) -> ArrayT:
+    """The product K(x, z) @ coef of equation (3), where K is `rbf_kernel(x, z, gamma=gamma)` and is never stored.
+
+    Args:
+        x: (n, d).
+        z: (m, d).
+        coef: (m,) or (m, t); finite.
+        gamma: At least 0.
+
+    Returns:
+        (n,) or (n, t).
+
+    Raises:
+        TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
+        ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to be squared, or
+            gamma is negative or not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> z = np.array([[0.0], [1.0]])
+        >>> rbf_matvec(np.array([[1.0]]), z, np.array([1.0, 2.0]), gamma=1.0).round(4)
+        array([2.3679])
+    """
+    _require_arrays(x=x, z=z, coef=coef)
+    _require_axes("x", x, 2)
+    _require_axes("z", z, 2)
+    _require_axes("coef", coef, 1, 2)
+    _require_same_columns("z", z, x)
+    _require_same_rows("coef", coef, "z", z)
+    out = _empty(x, (_shape(x)[0], *_shape(coef)[1:]))
+    _core.rbf_matvec(x, z, coef, out, gamma)
+    return out
+
+
+def krr_fit(x: ArrayT, y: ArrayT, *, gamma: float, alpha: float) -> ArrayT:
+    """Dual coefficients (K + alpha I)^-1 y of kernel ridge regression, equations (1) and (3).
+
+    The kernel matrix is built and factorised in float64 for either dtype, by LAPACK's Cholesky factorisation, in n * n
+    float64 of memory.
+
+    Args:
+        x: (n, d).
+        y: (n,) or (n, t); not centred here.
+        gamma: At least 0.
+        alpha: At least 0; the lambda of the paper.
+
+    Returns:
+        Coefficients in the shape and dtype of `y`.
+
+    Raises:
+        IllConditionedError: K + alpha I is not numerically positive definite; says at which row, as `pivot`.
+        TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
+        ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to be squared, or
+            gamma or alpha is negative or not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> krr_fit(np.array([[0.0], [9.0]]), np.array([1.0, 2.0]), gamma=1.0, alpha=1.0)
+        array([0.5, 1. ])
+    """
+    _require_arrays(x=x, y=y)
+    _require_axes("x", x, 2)
+    _require_axes("y", y, 1, 2)
+    _require_same_rows("y", y, "x", x)
+    out = _empty(x, _shape(y))
+    _core.krr_fit(x, y, out, gamma, alpha)
+    return out
+
+
+def smallest_difference(pred: ArrayT, target: ArrayT, k: int) -> ArrayT:
+    """Indices of the `k` smallest |pred - target|, the exemplars of SDK-Sample.
+
+    Args:
+        pred: (n,).
+        target: (n,).
+        k: From 0 to n.
+
+    Returns:
+        (k,) int64, ordered by difference and, where differences are equal, by index; NaN differences come last.
+
+    Raises:
+        TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
+        ValueError: Shapes do not fit, an array is not in CPU memory, or k is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> smallest_difference(np.array([3.0, 1.0, 2.0, 5.0]), np.array([1.0, 1.5, 2.5, 5.0]), 3)
+        array([3, 1, 2])
+    """
+    if k < 0:
+        raise ValueError(f"k must not be negative, but it is {k}.")
+    _require_vectors(pred, target)
+    out = _empty(pred, (k,), "int64")
+    _core.smallest_difference(pred, target, out)
+    return out
+
+
+def count_nan_differences(pred: ArrayT, target: ArrayT) -> int:
+    """How many of the differences `pred` - `target` are NaN, which `smallest_difference` puts last.
+
+    Args:
+        pred: (n,).
+        target: (n,).
+
+    Raises:
+        TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
+        ValueError: Shapes do not fit, or an array is not in CPU memory.
+
+    Example:
+        >>> import numpy as np
+        >>> count_nan_differences(np.array([1.0, np.nan]), np.array([1.0, 1.0]))
+        1
+    """
+    _require_vectors(pred, target)
+    return _core.smallest_difference(pred, target, _empty(pred, (0,), "int64"))
+
+
+def _pairwise_output(x: ArrayT, y: ArrayT | None) -> ArrayT:
+    other = x if y is None else y
+    _require_arrays(x=x, y=other)
+    _require_axes("x", x, 2, 3)
+    _require_axes("y", other, len(_shape(x)))
+    _require_same_columns("y", other, x)
+    if _shape(other)[:-2] != _shape(x)[:-2]:
+        raise ValueError(f"y must have as many batches as x, but their shapes are {_shape(other)} and {_shape(x)}.")
+    return _empty(x, (*_shape(x)[:-1], _shape(other)[-2]))
+
+
+def _shape(array: Any) -> tuple[int, ...]:
+    return tuple(array.shape)
+
+
+def _dtype_name(array: Any) -> str:
+    return str(array.dtype).rpartition(".")[2]
+
+
+def _require_arrays(**arrays: Any) -> None:
+    first_name, first = next(iter(arrays.items()))
+    for name, array in arrays.items():
+        if not hasattr(array, "__dlpack__"):
+            raise TypeError(f"{name} must be an array such as numpy's or torch's, but it is a {type(array).__name__}.")
+        if _dtype_name(array) not in ("float32", "float64"):
+            raise TypeError(f"{name} must have dtype float32 or float64, but it has {_dtype_name(array)}.")
+        if _dtype_name(array) != _dtype_name(first):
+            raise TypeError(
+                f"{name} must have the dtype of {first_name}, but they are {_dtype_name(array)} and {_dtype_name(first)}."
+            )
+
+
+def _require_axes(name: str, array: Any, *allowed: int) -> None:
+    if len(_shape(array)) not in allowed:
+        expected = " or ".join(str(count) for count in allowed)
+        raise ValueError(f"{name} must have {expected} axes, but its shape is {_shape(array)}.")
+
+
+def _require_same_columns(name: str, array: Any, x: Any) -> None:
+    if _shape(array)[-1] != _shape(x)[-1]:
+        raise ValueError(
+            f"{name} must have as many columns as x, but their shapes are {_shape(array)} and {_shape(x)}."
+        )
+
+
+def _require_same_rows(name: str, array: Any, other_name: str, other: Any) -> None:
+    if _shape(array)[0] != _shape(other)[0]:
+        raise ValueError(
+            f"{name} must have as many rows as {other_name}, but their shapes are {_shape(array)} and {_shape(other)}."
+        )
+
+
+def _require_vectors(pred: Any, target: Any) -> None:
+    _require_arrays(pred=pred, target=target)
+    _require_axes("pred", pred, 1)
+    _require_axes("target", target, 1)
+    _require_same_rows("target", target, "pred", pred)
+
+
+def _empty(like: Any, shape: tuple[int, ...], dtype: str | None = None) -> Any:
+    """An uninitialised array of the library of `like`, which is imported by now if it is torch."""
+    name = dtype or _dtype_name(like)
+    if isinstance(like, np.ndarray):
+        return np.empty(shape, dtype=name)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(like, torch.Tensor):
+        return torch.empty(shape, dtype=getattr(torch, name))
+    namespace = like.__array_namespace__()
+    return namespace.empty(shape, dtype=getattr(namespace, name))
