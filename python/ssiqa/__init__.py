@@ -1,0 +1,53 @@
+"""Image quality scorers that adapt to photos nobody has rated.
+
+    adaptation = ssiqa.adapt("labeled/", "unlabeled/")
+    adaptation.student.score("photo.jpg")
+
+Names are imported when first used: scoring needs torch and OpenCV, but neither timm nor scikit-learn.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssiqa.adaptation import adapt as adapt
+    from ssiqa.config import Config as Config
+    from ssiqa.errors import IllConditionedError as IllConditionedError
+    from ssiqa.errors import SsiqaError as SsiqaError
+    from ssiqa.krr import KernelRidge as KernelRidge
+    from ssiqa.metrics import Evaluation as Evaluation
+    from ssiqa.metrics import evaluate as evaluate
+    from ssiqa.results import Adaptation as Adaptation
+    from ssiqa.scorer import Scorer as Scorer
+    from ssiqa.scorer import load as load
+    from ssiqa.version import __version__ as __version__
+
+_HOMES = {
+    "Adaptation": "ssiqa.results",
+    "Config": "ssiqa.config",
+    "Evaluation": "ssiqa.metrics",
+    "IllConditionedError": "ssiqa.errors",
+    "KernelRidge": "ssiqa.krr",
+    "Scorer": "ssiqa.scorer",
+    "SsiqaError": "ssiqa.errors",
+    "__version__": "ssiqa.version",
+    "adapt": "ssiqa.adaptation",
+    "evaluate": "ssiqa.metrics",
+    "load": "ssiqa.scorer",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ssiqa' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

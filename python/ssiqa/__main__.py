@@ -1,0 +1,3 @@
+from ssiqa.cli import main
+
+main()

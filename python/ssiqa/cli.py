@@ -1,0 +1,194 @@
+"""The command ``ssiqa``: arguments in, one Python call, a few lines out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ssiqa.errors import DataError, SsiqaError
+from ssiqa.version import __version__
+
+if TYPE_CHECKING:
+    from ssiqa.results import Adaptation
+
+_PATH = click.Path(path_type=Path)
+
+
+class _Group(click.Group):
+    """Turns the package's own errors into one line and exit code 2, and Ctrl-C into 130."""
+
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except SsiqaError as error:
+            click.echo(f"ssiqa: {error}", err=True)
+            context.exit(2)
+        except KeyboardInterrupt:
+            click.echo("ssiqa: stopped; the same command goes on after the last finished phase.", err=True)
+            context.exit(130)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ssiqa")
+def main() -> None:
+    """Image quality scorers that adapt to photos nobody has rated.
+
+    \b
+    Examples:
+      ssiqa demo
+      ssiqa adapt labeled/ unlabeled/ -o run
+      ssiqa score run/student.pt photos/ --output scores.csv
+      ssiqa evaluate run/student.pt labeled_test/
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("ssiqa").setLevel(logging.INFO)
+
+
+@main.command()
+@click.argument("labeled", type=_PATH)
+@click.argument("unlabeled", type=_PATH)
+@click.option("-o", "--output", type=_PATH, required=True, help="Folder of the run; the same command continues it.")
+@click.option("--preset", type=click.Choice(["default", "paper"]), default="default", show_default=True)
+@click.option("--backbone", metavar="NAME", help="Any timm model name.")
+@click.option("--weights", type=_PATH, metavar="FILE", help="Local weights of the backbone (safetensors or timm).")
+@click.option("--blocks", type=click.IntRange(min=1), metavar="N", help="Blocks that UNLABELED is cut into.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--on-error",
+    type=click.Choice(["raise", "skip"]),
+    default="raise",
+    show_default=True,
+    help="What an unreadable photo in UNLABELED does.",
+)
+def adapt(labeled: Path, unlabeled: Path, output: Path, **options: object) -> None:
+    """Train on LABELED, adapt to UNLABELED, and export student.pt.
+
+    LABELED holds photos and labels.csv with the columns image and mos (or dmos, score), and optionally group.
+
+    \b
+    Examples:
+      ssiqa adapt labeled/ unlabeled/ -o run
+      ssiqa adapt labeled/ unlabeled/ -o run-vit --backbone vit_tiny_patch16_224 --weights vit.safetensors
+    """
+    from ssiqa.adaptation import adapt as run
+
+    adaptation = run(labeled, unlabeled, output, **options)  # type: ignore[arg-type]
+    _echo_adaptation(adaptation)
+    click.echo(f"\nNext: ssiqa score {adaptation.output_dir / 'student.pt'} {unlabeled}")
+
+
+@main.command()
+@click.argument("scorer", type=_PATH)
+@click.argument("images", type=_PATH, nargs=-1, required=True)
+@click.option("--output", type=_PATH, help="Write to a .csv or .json file instead of the terminal.")
+def score(scorer: Path, images: tuple[Path, ...], output: Path | None) -> None:
+    """Score IMAGES, files or folders, with an exported SCORER.
+
+    An image that cannot be read is named and left out; the others are scored, and the exit code is 2.
+
+    \b
+    Examples:
+      ssiqa score run/student.pt photo.jpg
+      ssiqa score run/student.pt photos/ --output scores.csv
+    """
+    from ssiqa.files import write_text
+    from ssiqa.scorer import load
+
+    if output and output.suffix not in (".csv", ".json"):
+        raise SsiqaError(f"--output {output} must end in .csv or .json.")
+    loaded = load(scorer)
+    rows, failed = [], 0
+    for path in _expand(images):
+        try:
+            rows.append((str(path), loaded.score(path)))
+        except DataError as error:
+            click.echo(f"ssiqa: {error}", err=True)
+            failed += 1
+            continue
+        if not output:
+            click.echo(f"{rows[-1][1]:.4f}\t{rows[-1][0]}")
+    if output:
+        write_text(output, _table(rows, output.suffix))
+        click.echo(f"{len(rows)} scores in {output}")
+    if failed:
+        raise SsiqaError(f"{failed} of {len(rows) + failed} images could not be read; they have no score.")
+
+
+@main.command()
+@click.argument("scorer", type=_PATH)
+@click.argument("labeled", type=_PATH)
+def evaluate(scorer: Path, labeled: Path) -> None:
+    """Compare the scores of SCORER with the labels of LABELED.
+
+    \b
+    Example:
+      ssiqa evaluate run/student.pt labeled_test/
+    """
+    from ssiqa.metrics import evaluate as compare
+    from ssiqa.scorer import load
+
+    click.echo(str(compare(load(scorer), labeled)))
+
+
+@main.command()
+def info() -> None:
+    """Versions, what is built, what runs on this machine, and if not, why."""
+    from ssiqa.info import facts
+
+    for name, value in facts().items():
+        click.echo(f"{name:<12} {value}")
+
+
+@main.command()
+@click.option("-o", "--output", type=_PATH, default=Path("ssiqa-demo"), show_default=True, help="Where to put it all.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def demo(output: Path, seed: int) -> None:
+    """Make two folders of distorted photographs, adapt from one to the other, and show what it gave.
+
+    The labels come from a full-reference metric: they are not human opinions.
+    """
+    from ssiqa.demo import run_demo
+
+    click.echo(run_demo(output, seed))
+
+
+def _echo_adaptation(adaptation: Adaptation) -> None:
+    report = adaptation.report
+    click.echo("Hold-out of the labelled photos (never trained on):")
+    for name, title in (("teacher", "before adaptation"), ("student", "after adaptation")):
+        values = report["holdout"][name]
+        click.echo(f"  {title:<18} SRCC {values['srcc']:.3f}  PLCC {values['plcc']:.3f}  RMSE {values['rmse']:.4g}")
+    skipped = report["data"]["unlabeled"]["skipped"]
+    if skipped:
+        click.echo(f"{len(skipped)} unlabelled photos could not be read and were skipped; report.json lists them.")
+    click.echo(f"Files: {adaptation.output_dir}/ (student.pt, teacher.pt, report.json, pseudo_labels.csv)")
+
+
+def _expand(paths: tuple[Path, ...]) -> Iterator[Path]:
+    from ssiqa.data import read_unlabeled_folder
+
+    for path in paths:
+        if path.is_dir():
+            folder = read_unlabeled_folder(path)
+            yield from (folder.root / image for image in folder.images)
+        else:
+            yield path
+
+
+def _table(rows: list[tuple[str, float]], suffix: str) -> str:
+    if suffix == ".json":
+        return json.dumps([{"image": image, "score": score} for image, score in rows], indent=2) + "\n"
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["image", "score"])
+    writer.writerows(rows)
+    return table.getvalue()

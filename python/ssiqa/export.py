@@ -1,0 +1,112 @@
+"""From a trained model to one TorchScript file that takes uint8 photos and gives scores on the labels' own scale."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ssiqa.data import LabelScale
+from ssiqa.errors import ExportError
+from ssiqa.files import written_beside
+from ssiqa.models import QualityModel
+from ssiqa.preprocess import Preprocess
+from ssiqa.scorer import CARD
+from ssiqa.seeding import generator
+
+_TOLERANCE = 1e-4
+_CHECKED_IMAGES = 20
+
+
+class ScoringModule(nn.Module):
+    """The whole path from photos to scores: resize, grid of crops, normalise, model, mean over crops, label scale."""
+
+    def __init__(self, model: QualityModel, preprocess: Preprocess, scale: LabelScale) -> None:
+        super().__init__()
+        self.model = model
+        self.preprocess = preprocess
+        self.scale = scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 RGB ``(n, H, W, 3)`` to float64 scores ``(n,)``."""
+        crops = self.preprocess.grid_crops(self.preprocess.working_images(images))
+        _, scores = self.model(self.preprocess.normalize(crops))
+        internal = scores.double().view(-1, self.preprocess.grid**2).mean(1)
+        return internal * (self.scale.sign * self.scale.std) + self.scale.mean
+
+
+def trace(module: ScoringModule) -> torch.jit.ScriptModule:
+    """The module as TorchScript for images of any size and number, on the CPU."""
+    module = module.cpu().eval()
+    example = torch.from_numpy(_random_images(0, count=2))
+    with torch.inference_mode(mode=False), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        # Our own check below covers other sizes and batches, which tracing's check does not.
+        traced = torch.jit.trace(module, example, check_trace=False)
+        return torch.jit.freeze(traced)  # type: ignore[no-any-return]
+
+
+def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card: dict[str, Any]) -> None:
+    """Write ``path``, once a fresh process that imports only torch has reproduced the eager model's scores from it.
+
+    Args:
+        traced: What :func:`trace` made of ``eager``.
+        eager: The module to agree with.
+        path: The file to write.
+        card: Model card as JSON values, stored inside the file as ``ssiqa.json``.
+
+    Raises:
+        ExportError: A score differs by more than 1e-4 of the label scale; no file is written.
+    """
+    batches = [torch.from_numpy(_random_images(number)) for number in range(1, _CHECKED_IMAGES + 1)]
+    with torch.inference_mode():
+        expected = [eager(images).numpy() for images in batches]
+    with written_beside(path) as beside:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.jit.save(traced, str(beside), _extra_files={CARD: json.dumps(card)})
+        found = _scores_in_fresh_process(beside, batches)
+        worst = max(float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True))
+        # Written so that NaN fails too.
+        if not worst <= _TOLERANCE * eager.scale.span:
+            raise ExportError(
+                f"{path.name} was not written: its scores differ from the model's by {worst:.3g}, more than "
+                f"{_TOLERANCE:g} of the label scale; this backbone does not trace to the same computation."
+            )
+
+
+def _random_images(number: int, count: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A batch of 1 to 4 images of an odd size between 33 and 699 pixels: noise of random smoothness."""
+    rng = generator(0, "parity", number)
+    height, width = (int(side) * 2 + 1 for side in rng.integers(16, 350, size=2))
+    coarse = int(rng.integers(1, 12))
+    shape = (count or 1 + number % 4, -(-height // coarse), -(-width // coarse), 3)
+    blocks = rng.integers(0, 256, size=shape, dtype=np.uint8)
+    return np.ascontiguousarray(blocks.repeat(coarse, axis=1).repeat(coarse, axis=2)[:, :height, :width])
+
+
+def _scores_in_fresh_process(scorer: Path, batches: list[Tensor]) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+    source = Path(__file__).with_name("parity.py").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder) / "images.pt"
+        torch.save(batches, images)
+        # "-c" in an empty folder: neither this package nor the caller's folder is on the module path.
+        finished = subprocess.run(
+            [sys.executable, "-c", source, str(scorer.resolve()), str(images)],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
+    if finished.returncode != 0:
+        reason = (finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"])[-1]
+        raise ExportError(f"The exported scorer was not written: it cannot be run in a fresh process ({reason}).")
+    return [np.asarray(scores) for scores in json.loads(finished.stdout)]

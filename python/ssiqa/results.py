@@ -1,0 +1,122 @@
+"""What a run leaves: two scorers, a report, the pseudo-labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssiqa.config import Config
+from ssiqa.errors import RunError
+from ssiqa.export import ScoringModule, save, trace
+from ssiqa.files import read_json, write_json, write_text
+from ssiqa.learner import Learner
+from ssiqa.material import Material
+from ssiqa.metrics import Evaluation, agreement
+from ssiqa.progress import Task
+from ssiqa.run import Run
+from ssiqa.scorer import SCHEMA, Scorer, load
+from ssiqa.version import __version__
+
+STUDENT, TEACHER, REPORT, PSEUDO_LABELS = "student.pt", "teacher.pt", "report.json", "pseudo_labels.csv"
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """A finished run.
+
+    Attributes:
+        student: The adapted scorer.
+        teacher: The scorer before adaptation: the source-only model of phase 0.
+        output_dir: Holds ``student.pt``, ``teacher.pt``, ``report.json``, ``pseudo_labels.csv`` and the checkpoints.
+        report: What ``report.json`` says.
+    """
+
+    student: Scorer
+    teacher: Scorer
+    output_dir: Path
+    report: dict[str, Any]
+
+
+def identity(config: Config, material: Material) -> dict[str, Any]:
+    """What makes two runs the same run, as JSON values."""
+    return {"schema": SCHEMA, "settings": config.to_dict(), "fingerprints": material.fingerprints}
+
+
+def load_finished(run: Run) -> Adaptation | None:
+    """The adaptation, if the run is finished: its report is written last."""
+    if not (run.folder / REPORT).is_file():
+        return None
+    missing = [name for name in (STUDENT, TEACHER) if not (run.folder / name).is_file()]
+    if missing:
+        raise RunError(f"{run.folder} is finished but lacks {missing[0]}; delete {REPORT} in it to make it again.")
+    return Adaptation(
+        load(run.folder / STUDENT), load(run.folder / TEACHER), run.folder, read_json(run.folder / REPORT)
+    )
+
+
+def finish(run: Run, learner: Learner, material: Material) -> Adaptation:
+    """Export student and teacher with their scores on A's hold-out, and write the report."""
+    holdout = {
+        "student": _export(run, learner, material, STUDENT),
+        "teacher": _export(run, learner, material, TEACHER, phase=0),
+    }
+    write_text(run.folder / PSEUDO_LABELS, _pseudo_label_table(run, material))
+    report = {
+        **identity(learner.config, material),
+        "version": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "scale": material.labeled.scale.to_dict(),
+        "data": material.summary(),
+        "holdout": {name: evaluation.to_dict() for name, evaluation in holdout.items()},
+        "phases": [record.summary() for record in run.records],
+    }
+    write_json(run.folder / REPORT, report)
+    adaptation = load_finished(run)
+    assert adaptation is not None
+    return adaptation
+
+
+def _export(run: Run, learner: Learner, material: Material, name: str, phase: int | None = None) -> Evaluation:
+    """Write one scorer, of the learner as it is or as it was after ``phase``; how it does on A's hold-out."""
+    if phase is not None:
+        run.load_weights(learner.model, phase)
+    module = ScoringModule(learner.model, learner.preprocess, material.labeled.scale).cpu().eval()
+    traced = trace(module)
+    card = {
+        "schema": SCHEMA,
+        "version": __version__,
+        "backbone": learner.config.backbone,
+        "scale": material.labeled.scale.to_dict(),
+        "preprocess": learner.preprocess.to_dict(),
+        "seed": learner.config.seed,
+        "fingerprints": material.fingerprints,
+    }
+    scorer = Scorer(traced, card, torch.device("cpu"))
+    with Task(f"Scoring the hold-out, {name}", len(material.holdout)) as task:
+        scores = []
+        for score in scorer.score_each(material.holdout_photos):
+            scores.append(score)
+            task.advance(1)
+    evaluation = agreement(np.asarray(scores), material.holdout_labels)
+    save(traced, module, run.folder / name, {**card, "metrics": {"holdout": evaluation.to_dict()}})
+    return evaluation
+
+
+def _pseudo_label_table(run: Run, material: Material) -> str:
+    to_user = material.labeled.scale.to_user
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["image", "block", "pseudo_label", "teacher_score"])
+    for record in run.records[1:]:
+        columns = (record.photos, to_user(record.pseudo_labels), to_user(record.teacher_scores))
+        for photo, label, score in zip(*columns, strict=True):
+            writer.writerow([photo, record.phase, f"{label:.6g}", f"{score:.6g}"])
+    return table.getvalue()

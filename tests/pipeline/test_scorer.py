@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import ssiqa
+import torch
+
+from .conftest import texture, write_photo
+
+
+def test_score_does_not_depend_on_company_or_order(adaptation: ssiqa.Adaptation) -> None:
+    images = [texture(seed, 0.5 * seed, size=(120 + 30 * seed, 150)) for seed in range(5)]
+    scorer = adaptation.student
+    alone = [scorer.score(image) for image in images]
+    assert scorer.score(images).tolist() == alone
+    assert scorer.score(images[::-1]).tolist() == alone[::-1]
+
+
+def test_path_and_array_agree(adaptation: ssiqa.Adaptation, tmp_path: Path) -> None:
+    image = texture(7, 1.0)
+    write_photo(tmp_path / "photo.png", image)
+    scores = adaptation.student.score([tmp_path / "photo.png", str(tmp_path / "photo.png"), image])
+    assert scores.dtype == np.float64
+    assert len(set(scores.tolist())) == 1
+    assert isinstance(adaptation.student.score(image), float)
+    assert adaptation.student.score([]).shape == (0,)
+
+
+def test_upright_and_rotated_by_exif_agree(adaptation: ssiqa.Adaptation, tmp_path: Path) -> None:
+    """EXIF orientation 6 (turn by 90 degrees) gives the score of the photo as a viewer shows it."""
+    image = texture(8, 1.0)
+    ok, jpeg = cv2.imencode(".jpg", np.rot90(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
+    assert ok
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    data = jpeg.tobytes()
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    (tmp_path / "turned.jpg").write_bytes(data[:2] + segment + data[2:])
+    upright = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1]
+    expected = adaptation.student.score(np.ascontiguousarray(np.rot90(upright, -1)))
+    assert adaptation.student.score(tmp_path / "turned.jpg") == expected
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(adaptation: ssiqa.Adaptation, array: np.ndarray) -> None:
+    with pytest.raises(ssiqa.SsiqaError, match="uint8 RGB"):
+        adaptation.student.score(array)
+
+
+def test_unreadable_photo_is_named(adaptation: ssiqa.Adaptation, tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(ssiqa.SsiqaError, match=r"empty\.jpg"):
+        adaptation.student.score(tmp_path / "empty.jpg")
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ssiqa.SsiqaError, match="No scorer at"):
+        ssiqa.load(tmp_path / "missing.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(ssiqa.SsiqaError, match="not a TorchScript file"):
+        ssiqa.load(tmp_path / "text.pt")
+    torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.zeros(1)), tmp_path / "relu.pt")
+    with pytest.raises(ssiqa.SsiqaError, match="no model card"):
+        ssiqa.load(tmp_path / "relu.pt")
