@@ -1,0 +1,23 @@
+"""Folders of photos: reading, checking and splitting them."""
+
+from ssiqa.data.check import CheckResult, check_images
+from ssiqa.data.folders import LabeledFolder, UnlabeledFolder, read_labeled_folder, read_unlabeled_folder
+from ssiqa.data.images import ImageError, decode_image, find_images, read_image
+from ssiqa.data.labels import LabelScale
+from ssiqa.data.split import holdout_split, partition
+
+__all__ = [
+    "CheckResult",
+    "ImageError",
+    "LabelScale",
+    "LabeledFolder",
+    "UnlabeledFolder",
+    "check_images",
+    "decode_image",
+    "find_images",
+    "holdout_split",
+    "partition",
+    "read_image",
+    "read_labeled_folder",
+    "read_unlabeled_folder",
+]

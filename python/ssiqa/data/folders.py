@@ -1,0 +1,122 @@
+"""The two folders a user has: photos with labels, and photos without."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssiqa.data.images import IMAGE_EXTENSIONS, find_images
+from ssiqa.data.labels import LabelScale
+from ssiqa.data.table import LABELS_FILE, LabelRow, read_label_table
+from ssiqa.errors import DataError
+
+MINIMUM_LABELED = 10
+
+
+@dataclass(frozen=True)
+class LabeledFolder:
+    """A folder of photos with one label each.
+
+    Attributes:
+        root: The folder.
+        images: Paths of the n photos relative to `root`, with `/`, sorted.
+        labels: (n,) labels on the user's scale.
+        groups: (n,) numbers from 0; photos of one group stay on one side of a split.
+        scale: The scale of the labels.
+    """
+
+    root: Path
+    images: tuple[str, ...]
+    labels: NDArray[np.float64]
+    groups: NDArray[np.int64]
+    scale: LabelScale
+
+
+@dataclass(frozen=True)
+class UnlabeledFolder:
+    """A folder of photos.
+
+    Attributes:
+        root: The folder.
+        images: Paths of the photos relative to `root`, with `/`, sorted.
+    """
+
+    root: Path
+    images: tuple[str, ...]
+
+
+def read_unlabeled_folder(path: str | os.PathLike[str]) -> UnlabeledFolder:
+    """Finds the photos of a folder, at any depth; a `labels.csv` in it is not looked at.
+
+    Raises:
+        DataError: The folder is missing, is a file or holds no images.
+    """
+    root = Path(path)
+    return UnlabeledFolder(root, _images_of(root))
+
+
+def read_labeled_folder(path: str | os.PathLike[str]) -> LabeledFolder:
+    """Finds the photos of a folder and their labels.
+
+    `labels.csv` lies in the folder and has a header with a column `image`, `file` or `path` (relative to the folder),
+    a column `mos`, `dmos` or `score`, and optionally `group`. Without a group a photo is a group of its own.
+
+    Raises:
+        DataError: The folder, its images or `labels.csv` cannot be used; the message says which and what to do.
+    """
+    root = Path(path)
+    images = _images_of(root)
+    column, rows = read_label_table(root / LABELS_FILE)
+    _check_match(root, images, rows)
+    if len(images) < MINIMUM_LABELED:
+        raise DataError(
+            f"{root} holds fewer than {MINIMUM_LABELED} labelled images ({len(images)}): add images with their labels."
+        )
+    labels = np.array([rows[image].label for image in images], dtype=np.float64)
+    if labels.min() == labels.max():
+        raise DataError(f"All labels in {root / LABELS_FILE} are {labels[0]:g}: give labels that tell images apart.")
+    groups = _number_groups([rows[image].group for image in images])
+    return LabeledFolder(root, images, labels, groups, LabelScale.fit(labels, column))
+
+
+def _images_of(root: Path) -> tuple[str, ...]:
+    if not root.exists():
+        raise DataError(f"The folder {root} does not exist: check the path.")
+    if not root.is_dir():
+        raise DataError(f"{root} is a file: give the folder that holds the images.")
+    images = tuple(find_images(root))
+    if not images:
+        kinds = " ".join(sorted(extension.removeprefix(".") for extension in IMAGE_EXTENSIONS))
+        raise DataError(f"{root} holds no images: put files of the kinds {kinds} into it.")
+    return images
+
+
+def _check_match(root: Path, images: tuple[str, ...], rows: dict[str, LabelRow]) -> None:
+    if missing := rows.keys() - set(images):
+        raise DataError(
+            f"{root / LABELS_FILE} has labels without an image ({_name_some(missing)}): "
+            "add these images to the folder or remove their rows."
+        )
+    if unlabeled := set(images) - rows.keys():
+        raise DataError(
+            f"{root} has images without a label ({_name_some(unlabeled)}): "
+            f"add rows for them to {LABELS_FILE} or move them out of the folder."
+        )
+
+
+def _name_some(names: Collection[str], shown: int = 3) -> str:
+    """Names the first few, and says how many more there are."""
+    text = ", ".join(sorted(names)[:shown])
+    return text if len(names) <= shown else f"{text} and {len(names) - shown} more"
+
+
+def _number_groups(names: list[str | None]) -> NDArray[np.int64]:
+    """Numbers groups in order of first appearance; None is a group of its own each time."""
+    numbers: dict[str | int, int] = {}
+    keys = (position if name is None else name for position, name in enumerate(names))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
