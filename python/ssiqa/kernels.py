@@ -1,12 +1,12 @@
 """Radial basis function kernels, kernel ridge regression and selection, computed by the native core.
 
-Every function takes arrays of any library that speaks DLPack and lives in CPU memory (numpy arrays, torch tensors, ...),
+Every function takes arrays of any library that speaks DLPack and lives in CPU memory (numpy arrays, torch tensors),
 float32 or float64, all of one dtype, and returns an array of the first argument's library and dtype. Inputs are read
-through their strides: a transposed, sliced, reversed or read-only array is used as it is, without a copy. Work is spread
-over `SSIQA_NUM_THREADS` threads (default: the cores this process may use); the result does not depend on their number.
+through their strides: a transposed, sliced, reversed or read-only array is used as it is, without a copy. Work is
+spread over `SSIQA_NUM_THREADS` threads (default: the cores this process may use); results do not depend on how many.
 
-Equation numbers are those of Pan et al., "Semi-Supervised Blind Image Quality Assessment through Knowledge Distillation and
-Incremental Learning", AAAI 2024.
+Equation numbers are those of Pan et al., "Semi-Supervised Blind Image Quality Assessment through Knowledge
+Distillation and Incremental Learning", AAAI 2024.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ ArrayT = TypeVar("ArrayT", bound=Array)
 def squared_distances(x: ArrayT, y: ArrayT | None = None) -> ArrayT:
     """Squared Euclidean distances between the rows of `x` and of `y`, the exponent of equation (2).
 
-    They are computed as |x|^2 + |y|^2 - 2 x.y around the mean of `y`, so that a large common offset costs no accuracy. They
-    are at least 0, and exactly 0 between identical rows.
+    They are computed as |x|^2 + |y|^2 - 2 x.y around the mean of `y`, so that a large common offset costs no accuracy.
+    They are at least 0, and exactly 0 between identical rows.
 
     Args:
         x: (n, d) or, in batches, (b, n, d).
@@ -47,7 +47,7 @@ def squared_distances(x: ArrayT, y: ArrayT | None = None) -> ArrayT:
 
     Raises:
         TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
-        ValueError: Shapes do not fit, an array is not in CPU memory, or numbers are not finite or too large to be squared.
+        ValueError: Shapes do not fit, an array is not in CPU memory, or numbers are not finite or too large to square.
 
     Example:
         >>> import numpy as np
@@ -69,13 +69,13 @@ def rbf_kernel(x: ArrayT, y: ArrayT | None = None, *, gamma: float) -> ArrayT:
         gamma: At least 0.
 
     Returns:
-        (n, m) or (b, n, m), from 0 to 1; exactly 1 between identical rows. The exponential is right to 2 units in the last
-        place, and 0 where it would be below the smallest normal number.
+        (n, m) or (b, n, m), from 0 to 1; exactly 1 between identical rows. The exponential is right to 2 units in the
+        last place, and 0 where it would be below the smallest normal number.
 
     Raises:
         TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
-        ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to be squared, or
-            gamma is negative or not finite.
+        ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to square,
+            or gamma is negative or not finite.
 
     Example:
         >>> import numpy as np
@@ -102,8 +102,8 @@ def rbf_matvec(x: ArrayT, z: ArrayT, coef: ArrayT, *, gamma: float) -> ArrayT:
 
     Raises:
         TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
-        ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to be squared, or
-            gamma is negative or not finite.
+        ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to square,
+            or gamma is negative or not finite.
 
     Example:
         >>> import numpy as np
@@ -117,7 +117,7 @@ def rbf_matvec(x: ArrayT, z: ArrayT, coef: ArrayT, *, gamma: float) -> ArrayT:
     _require_axes("coef", coef, 1, 2)
     _require_same_columns("z", z, x)
     _require_same_rows("coef", coef, "z", z)
-    out = _empty(x, (_shape(x)[0], *_shape(coef)[1:]))
+    out: ArrayT = _empty(x, (_shape(x)[0], *_shape(coef)[1:]))
     _core.rbf_matvec(x, z, coef, out, gamma)
     return out
 
@@ -140,8 +140,8 @@ def krr_fit(x: ArrayT, y: ArrayT, *, gamma: float, alpha: float) -> ArrayT:
     Raises:
         IllConditionedError: K + alpha I is not numerically positive definite; says at which row, as `pivot`.
         TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
-        ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to be squared, or
-            gamma or alpha is negative or not finite.
+        ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to square,
+            or gamma or alpha is negative or not finite.
 
     Example:
         >>> import numpy as np
@@ -152,7 +152,7 @@ def krr_fit(x: ArrayT, y: ArrayT, *, gamma: float, alpha: float) -> ArrayT:
     _require_axes("x", x, 2)
     _require_axes("y", y, 1, 2)
     _require_same_rows("y", y, "x", x)
-    out = _empty(x, _shape(y))
+    out: ArrayT = _empty(x, _shape(y))
     _core.krr_fit(x, y, out, gamma, alpha)
     return out
 
@@ -180,7 +180,7 @@ def smallest_difference(pred: ArrayT, target: ArrayT, k: int) -> ArrayT:
     if k < 0:
         raise ValueError(f"k must not be negative, but it is {k}.")
     _require_vectors(pred, target)
-    out = _empty(pred, (k,), "int64")
+    out: ArrayT = _empty(pred, (k,), "int64")
     _core.smallest_difference(pred, target, out)
     return out
 
@@ -232,9 +232,8 @@ def _require_arrays(**arrays: Any) -> None:
         if _dtype_name(array) not in ("float32", "float64"):
             raise TypeError(f"{name} must have dtype float32 or float64, but it has {_dtype_name(array)}.")
         if _dtype_name(array) != _dtype_name(first):
-            raise TypeError(
-                f"{name} must have the dtype of {first_name}, but they are {_dtype_name(array)} and {_dtype_name(first)}."
-            )
+            dtypes = f"{_dtype_name(array)} and {_dtype_name(first)}"
+            raise TypeError(f"{name} must have the dtype of {first_name}, but they are {dtypes}.")
 
 
 def _require_axes(name: str, array: Any, *allowed: int) -> None:
