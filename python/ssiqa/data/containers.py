@@ -1,8 +1,9 @@
 """Is an image file whole? Decoders fill the missing part of a truncated file, so its container is read first."""
 
 import re
+import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _TRUNCATED = "is truncated"
 _DAMAGED = "is damaged"
@@ -12,6 +13,11 @@ _NOT_AN_IMAGE = "is not a JPEG, PNG, WebP, BMP or TIFF image"
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_END = 0xD9
 _JPEG_SCAN = 0xDA
+
+# How wide the values of a TIFF field are, by its type; all others are bytes.
+_TIFF_TYPES = {3: "H", 4: "I", 5: "Q", 8: "H", 9: "I", 10: "Q", 11: "I", 12: "Q", 13: "I"}
+# Tags of the offsets and sizes of the pixel data: in strips, in tiles.
+_TIFF_PIXELS = ((273, 279), (324, 325))
 
 
 def container_problem(data: bytes) -> str | None:
@@ -66,13 +72,33 @@ def _webp_problem(data: bytes) -> str | None:
 
 
 def _bmp_problem(data: bytes) -> str | None:
-    return _TRUNCATED if len(data) < int.from_bytes(data[2:6], "little") else None
+    return _TRUNCATED if len(data) < max(14, int.from_bytes(data[2:6], "little")) else None
 
 
 def _tiff_problem(data: bytes) -> str | None:
-    """Checks the offset of the first directory only: OpenCV itself refuses missing strips."""
-    directory = int.from_bytes(data[4:8], "little" if data.startswith(b"II") else "big")
-    return _TRUNCATED if len(data) < max(8, directory + 2) else None
+    """Checks that the file holds all that its first directory points at: tables, such as a palette, and pixels."""
+    try:
+        fields = dict(_tiff_fields(data, "<" if data.startswith(b"II") else ">"))
+    except struct.error:
+        return _TRUNCATED
+    for offsets, sizes in _TIFF_PIXELS:
+        ends = map(sum, zip(fields.get(offsets, ()), fields.get(sizes, ()), strict=False))
+        if max(ends, default=0) > len(data):
+            return _TRUNCATED
+    return None
+
+
+def _tiff_fields(data: bytes, order: str) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yields tag and values of each field of the first directory; `struct.error` where the file ends too early."""
+    (directory,) = struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, directory)
+    for position in range(directory + 2, directory + 2 + 12 * count, 12):
+        tag, kind, length = struct.unpack_from(order + "HHI", data, position)
+        layout = f"{order}{length}{_TIFF_TYPES.get(kind, 'B')}"
+        value = position + 8
+        if struct.calcsize(layout) > 4:  # too long for the field, which then holds the offset
+            (value,) = struct.unpack_from(order + "I", data, value)
+        yield tag, struct.unpack_from(layout, data, value)
 
 
 def _uint32(data: bytes, position: int) -> int:

@@ -104,7 +104,8 @@ def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        linked = entry.is_symlink()
+        if (folder / entry.name).is_dir() if linked else entry.is_dir():
             yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", above | {real})
-        elif Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS and (entry.is_file() or entry.is_symlink()):
+        elif Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS and (linked or entry.is_file()):
             yield prefix + entry.name  # a dangling link too: reading it must fail, not pass unnoticed

@@ -1,0 +1,79 @@
+"""Checking a folder: each photo is decoded once, and the fingerprint knows every byte and label."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ssiqa.data import CheckResult, ImageError, check_images, find_images
+from ssiqa.errors import DataError
+
+from .pictures import write_image
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(8):
+        write_image(tmp_path / "photos" / f"{number}.jpg", number)
+    return tmp_path / "photos"
+
+
+def check(folder: Path) -> CheckResult:
+    return check_images(folder, find_images(folder), on_error="raise")
+
+
+def break_image(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def test_all_readable(folder: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    images = find_images(folder)
+    result = check_images(folder, images, on_error="raise", progress=lambda done, total: seen.append((done, total)))
+    assert result.readable == tuple(images)
+    assert result.skipped == {}
+    assert seen == [(done, 8) for done in range(1, 9)]
+
+
+def test_first_broken_image_raises(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    break_image(folder / "5.jpg")
+    (folder / "2.jpg").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"2\.jpg is empty"):
+        check(folder)
+    assert capfd.readouterr().err == ""
+
+
+def test_broken_images_are_skipped_with_their_reason(folder: Path) -> None:
+    without = [image for image in find_images(folder) if image != "5.jpg"]
+    expected = check_images(folder, without, on_error="raise").fingerprint
+    break_image(folder / "5.jpg")
+    result = check_images(folder, find_images(folder), on_error="skip")
+    assert result.readable == tuple(without)
+    assert list(result.skipped) == ["5.jpg"]
+    assert "5.jpg is truncated" in result.skipped["5.jpg"]
+    assert result.fingerprint == expected
+
+
+def test_nothing_left_is_an_error(folder: Path) -> None:
+    for path in folder.iterdir():
+        break_image(path)
+    with pytest.raises(DataError, match=r"None of the 8 images .* can be read: .*0\.jpg is truncated"):
+        check_images(folder, find_images(folder), on_error="skip")
+
+
+def test_fingerprint_is_the_same_wherever_the_folder_lies(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert check(copy).fingerprint == check(folder).fingerprint
+
+
+def test_fingerprint_knows_names_contents_labels_and_groups(folder: Path) -> None:
+    images, labels, groups = find_images(folder), np.arange(8.0), np.arange(8)
+    plain = check(folder).fingerprint
+    labeled = check_images(folder, images, on_error="raise", labels=labels).fingerprint
+    relabeled = check_images(folder, images, on_error="raise", labels=labels[::-1]).fingerprint
+    grouped = check_images(folder, images, on_error="raise", labels=labels, groups=groups).fingerprint
+    (folder / "0.jpg").rename(folder / "00.jpg")
+    renamed = check(folder).fingerprint
+    write_image(folder / "00.jpg", seed=99)
+    changed = check(folder).fingerprint
+    assert len({plain, labeled, relabeled, grouped, renamed, changed}) == 6
