@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from ssiqa.models import QualityModel
 from ssiqa.preprocess import Preprocess
 from ssiqa.scorer import CARD
 from ssiqa.seeding import generator
+from ssiqa.torchscript import torchscript
 
 _TOLERANCE = 1e-4
 _CHECKED_IMAGES = 20
@@ -47,9 +47,7 @@ def trace(module: ScoringModule) -> torch.jit.ScriptModule:
     """The module as TorchScript for images of any size and number, on the CPU."""
     module = module.cpu().eval()
     example = torch.from_numpy(_random_images(0, count=2))
-    with torch.inference_mode(mode=False), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+    with torch.no_grad(), torchscript():
         # Our own check below covers other sizes and batches, which tracing's check does not.
         traced = torch.jit.trace(module, example, check_trace=False)
         return torch.jit.freeze(traced)  # type: ignore[no-any-return]
@@ -71,8 +69,7 @@ def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card:
     with torch.inference_mode():
         expected = [eager(images).numpy() for images in batches]
     with written_beside(path) as beside:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+        with torchscript():
             torch.jit.save(traced, str(beside), _extra_files={CARD: json.dumps(card)})
         found = _scores_in_fresh_process(beside, batches)
         worst = max(float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True))

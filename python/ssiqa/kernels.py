@@ -213,7 +213,8 @@ def _pairwise_output(x: ArrayT, y: ArrayT | None) -> ArrayT:
     _require_same_columns("y", other, x)
     if _shape(other)[:-2] != _shape(x)[:-2]:
         raise ValueError(f"y must have as many batches as x, but their shapes are {_shape(other)} and {_shape(x)}.")
-    return _empty(x, (*_shape(x)[:-1], _shape(other)[-2]))
+    out: ArrayT = _empty(x, (*_shape(x)[:-1], _shape(other)[-2]))
+    return out
 
 
 def _shape(array: Any) -> tuple[int, ...]:

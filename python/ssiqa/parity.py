@@ -8,7 +8,7 @@ import torch
 
 
 def main(scorer_path: str, images_path: str) -> None:
-    warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.simplefilter("ignore", Warning)
     scorer = torch.jit.load(scorer_path, map_location="cpu")  # type: ignore[no-untyped-call]
     with torch.inference_mode():
         scores = [scorer(images).tolist() for images in torch.load(images_path, weights_only=True)]

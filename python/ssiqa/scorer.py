@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from ssiqa.data import LabelScale, read_image
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.prefetch import prefetch
+from ssiqa.torchscript import torchscript
 
 CARD = "ssiqa.json"
 SCHEMA = 1
@@ -89,8 +89,7 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Scorer:
         raise SsiqaError(f"No scorer at {path}; give the student.pt that adapt wrote.")
     extra: dict[str, Any] = {CARD: ""}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+        with torchscript():
             module = torch.jit.load(str(path), map_location=device, _extra_files=extra)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise SsiqaError(f"{path} is not a TorchScript file; give the student.pt that adapt wrote.") from error

@@ -37,7 +37,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        save_file(timm.create_model(BACKBONE, pretrained=False).state_dict(), path)
+        network = timm.create_model(BACKBONE, pretrained=False).train()
+        with torch.no_grad():
+            for _ in range(30):  # batch-norm statistics of noise, so that signals neither vanish nor explode
+                network(torch.randn(8, 3, 160, 160))
+        save_file(network.state_dict(), path)
     return path
 
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import ssiqa
+from ssiqa.torchscript import torchscript
 import torch
 
 from .conftest import texture, write_photo
@@ -69,6 +70,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("hello")
     with pytest.raises(ssiqa.SsiqaError, match="not a TorchScript file"):
         ssiqa.load(tmp_path / "text.pt")
-    torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.zeros(1)), tmp_path / "relu.pt")
+    with torchscript():
+        torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.zeros(1)), tmp_path / "relu.pt")
     with pytest.raises(ssiqa.SsiqaError, match="no model card"):
         ssiqa.load(tmp_path / "relu.pt")

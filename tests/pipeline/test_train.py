@@ -10,6 +10,7 @@ from ssiqa.config import Schedule, make_config
 from ssiqa.errors import SsiqaError
 from ssiqa.features import observe
 from ssiqa.models import build_model
+from ssiqa.photos import Photos
 from ssiqa.preprocess import Preprocess
 from ssiqa.progress import Task
 
@@ -26,13 +27,13 @@ def test_schedule_of_the_paper() -> None:
 
 
 def test_training_learns_what_it_is_given(weights: Path, labeled: Path) -> None:
-    photos = sorted(labeled.glob("deep/*.png"))
-    targets = np.linspace(-1, 1, len(photos))
+    paths = sorted(labeled.glob("deep/*.png"))
+    targets = np.linspace(-1, 1, len(paths))
     model = build_model(BACKBONE, weights)
-    preprocess = Preprocess.for_backbone(model.backbone, 176, 2)
+    photos = Photos(Preprocess.for_backbone(model.backbone, 176, 2))
     schedule = Schedule(epochs=8, lr=3e-3, decay_every=8, batch_size=8)
     with Task("test", 1) as task:
-        losses = train.fit(model, photos, targets, schedule, preprocess, seed=0, phase=0, task=task)
+        losses = train.fit(model, photos, paths, targets, schedule, seed=0, phase=0, task=task)
     assert len(losses) == 8
     assert losses[-1] < 0.7 * losses[0]
 
@@ -48,25 +49,25 @@ def test_probed_head_is_the_ridge_regression(weights: Path) -> None:
 
 
 def test_divergence_is_named(weights: Path, labeled: Path) -> None:
-    photos = sorted(labeled.glob("deep/*.png"))[:8]
+    paths = sorted(labeled.glob("deep/*.png"))[:8]
     model = build_model(BACKBONE, weights)
-    preprocess = Preprocess.for_backbone(model.backbone, 176, 2)
+    photos = Photos(Preprocess.for_backbone(model.backbone, 176, 2))
     schedule = Schedule(epochs=1, lr=1e-3, decay_every=1, batch_size=8)
     with Task("test", 1) as task, pytest.raises(SsiqaError, match="no longer finite"):
-        train.fit(model, photos, np.full(8, np.inf), schedule, preprocess, seed=0, phase=0, task=task)
+        train.fit(model, photos, paths, np.full(8, np.inf), schedule, seed=0, phase=0, task=task)
 
 
 def test_views_are_means_over_seeded_crops(weights: Path, labeled: Path) -> None:
-    photos = sorted(labeled.glob("deep/*.png"))[:11]
+    paths = sorted(labeled.glob("deep/*.png"))[:11]
     model = build_model(BACKBONE, weights)
-    preprocess = Preprocess.for_backbone(model.backbone, 176, 2)
+    photos = Photos(Preprocess.for_backbone(model.backbone, 176, 2))
 
     def look(part: list[Path], key: int) -> np.ndarray:
         with Task("test", 1) as task:
-            return observe(model, part, preprocess, crops=2, seed=0, key=(key,), task=task).features
+            return observe(model, photos, part, crops=2, seed=0, key=(key,), task=task).features
 
-    views = look(photos, 0)
+    views = look(paths, 0)
     assert views.shape == (11, model.feature_dim)
-    assert np.array_equal(views, look(photos, 0))
-    assert np.allclose(views[:3], look(photos[:3], 0), atol=1e-5)
-    assert not np.allclose(views, look(photos, 1), atol=1e-5)
+    assert np.array_equal(views, look(paths, 0))
+    assert np.allclose(views[:3], look(paths[:3], 0), atol=1e-5)
+    assert not np.allclose(views, look(paths, 1), atol=1e-5)
