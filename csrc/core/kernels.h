@@ -30,7 +30,7 @@ struct Kernels {
   // norms[i] = or += <row i, row i> over one feature block of panels that are `width` rows wide.
   void (*norms)(const T* panels, std::size_t count, std::size_t width, std::size_t features, T* norms, bool accumulate);
 
-  // out[j] = max(norm + norms[j] - 2 dots[j], 0). Reads up to one vector beyond `count`; so do the next two.
+  // out[j] = max(norm + norms[j] - 2 dots[j], 0). Reads whole vectors, so `count` rounded up to nr; so does the next.
   void (*distances)(const T* dots, T norm, const T* norms, std::size_t count, T* out);
 
   // out[j] = exp(-gamma * that distance), within 2 units in the last place of the exponential of the rounded argument;

@@ -18,21 +18,21 @@ T checked_gamma(double gamma) {
   return value;
 }
 
-// Turns the dot products of row r of a block into distances, in place and from column `from` of the block on.
+// Turns the dot products of row r of a block into distances, in place.
 struct ToDistances {
   template <class T>
-  void operator()(Block<T>& block, std::size_t r, std::size_t from) const {
+  void operator()(Block<T>& block, std::size_t r) const {
     T* const row = block.dots + r * kBlockCols<T>;
-    kernels<T>().distances(row + from, block.left_norms[r], block.right_norms + from, block.cols - from, row + from);
+    kernels<T>().distances(row, block.left_norms[r], block.right_norms, block.cols, row);
   }
 };
 
 template <class T>
 struct ToRbf {
   T gamma;
-  void operator()(Block<T>& block, std::size_t r, std::size_t from) const {
+  void operator()(Block<T>& block, std::size_t r) const {
     T* const row = block.dots + r * kBlockCols<T>;
-    kernels<T>().rbf(row + from, block.left_norms[r], block.right_norms + from, gamma, block.cols - from, row + from);
+    kernels<T>().rbf(row, block.left_norms[r], block.right_norms, gamma, block.cols, row);
   }
 };
 
@@ -47,7 +47,7 @@ void fill_matrix(const MatrixView<S>& x, const MatrixView<S>& z, Half half, cons
     const std::size_t from = part == Part::upper && block.row > block.col ? block.row - block.col : 0;
     if (from >= block.cols) return;
     for (std::size_t r = 0; r < block.rows; ++r) {
-      finish(block, r, from);
+      finish(block, r);
       std::memcpy(out + (block.row + r) * z.rows + block.col + from, block.dots + r * kBlockCols<T> + from,
                   (block.cols - from) * sizeof(T));
     }
@@ -111,7 +111,7 @@ void rbf_matvec(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView
     const std::size_t whole = (block.cols + nr - 1) / nr * nr;
     for (std::size_t r = 0; r < block.rows; ++r) {
       T* const row = block.dots + r * kBlockCols<T>;
-      finish(block, r, 0);
+      finish(block, r);
       std::fill(row + block.cols, row + whole, T{0});
       for (std::size_t t = 0; t < targets; ++t) {
         sums[(block.row + r) * targets + t] += kernels<T>().dot(row, columns.data() + t * padded + block.col, whole);

@@ -1,0 +1,109 @@
+#include "rbf.h"
+
+#include <cmath>
+#include <limits>
+
+#include "check.h"
+#include "reference.h"
+
+namespace {
+
+using ssiqa::test::Matrix;
+
+template <class T>
+void agrees_with_reference(std::size_t n, std::size_t m, std::size_t d) {
+  const Matrix<T> x(n, d, 1);
+  const Matrix<T> z(m, d, 2);
+  const Matrix<T> coef(m, 3, 3);
+  const double gamma = 0.5 / static_cast<double>(d + 1);
+  const double epsilon = std::numeric_limits<T>::epsilon();
+  const double bound = epsilon * (8 + std::sqrt(static_cast<double>(d)));
+
+  std::vector<T> kernel(n * m, T{-1});
+  ssiqa::rbf_kernel(x.view(), z.view(), gamma, kernel.data(), 3);
+  const auto expected = ssiqa::reference::rbf_kernel(x.view(), z.view(), gamma);
+  for (std::size_t i = 0; i < n * m; ++i) CHECK(std::abs(kernel[i] - expected[i]) <= bound);
+
+  std::vector<T> product(n * 3);
+  ssiqa::rbf_matvec(x.view(), z.view(), coef.view(), gamma, product.data(), 3);
+  const auto expected_product = ssiqa::reference::rbf_matvec(x.view(), z.view(), coef.view(), gamma);
+  for (std::size_t i = 0; i < n * 3; ++i) {
+    CHECK(std::abs(product[i] - expected_product[i]) <= 4 * bound * static_cast<double>(m));
+  }
+}
+
+template <class T>
+void symmetric_equals_general(std::size_t n, std::size_t d) {
+  const Matrix<T> x(n, d, 4, 1000);
+  const Matrix<T> copy = x;
+  std::vector<T> mirrored(n * n);
+  std::vector<T> general(n * n);
+  ssiqa::squared_distances(x.view(), x.view(), mirrored.data(), 3);
+  ssiqa::squared_distances(x.view(), copy.view(), general.data(), 1);
+  CHECK(mirrored == general);
+  for (std::size_t i = 0; i < n; ++i) CHECK(mirrored[i * n + i] == 0);
+}
+
+template <class T>
+void exponential_is_accurate() {
+  // In one dimension around a pair of rows the argument of the exponential is known exactly.
+  const double tiny = std::numeric_limits<T>::min();
+  for (double gamma = 1e-9; gamma < 1500; gamma *= 1.01) {
+    const std::vector<T> rows{0, 2};  // the mean of z is 2, so that the squared distance is 4 without rounding
+    const ssiqa::MatrixView<T> x{rows.data(), 1, 1, 1, 1};
+    const ssiqa::MatrixView<T> z{rows.data() + 1, 1, 1, 1, 1};
+    T value = 0;
+    ssiqa::rbf_kernel(x, z, gamma, &value, 1);
+    const long double expected = std::exp(-4 * static_cast<long double>(static_cast<T>(gamma)));
+    if (expected < tiny) {
+      CHECK(value <= 1.01 * tiny);
+    } else {
+      CHECK(std::abs(value - expected) <= 2 * std::numeric_limits<T>::epsilon() * expected);
+    }
+  }
+}
+
+template <class T>
+void strides_and_bad_numbers() {
+  Matrix<T> x(6, 4, 5);
+  std::vector<T> forward(36);
+  std::vector<T> backward(36);
+  const ssiqa::MatrixView<T> reversed{x.values.data() + 20, 6, 4, -4, 1};
+  ssiqa::squared_distances(x.view(), x.view(), forward.data(), 1);
+  ssiqa::squared_distances(reversed, reversed, backward.data(), 1);
+  for (std::size_t i = 0; i < 36; ++i) CHECK(std::abs(forward[i] - backward[35 - i]) < 1e-5);
+
+  const auto refused = [&](T value) {
+    x.values[7] = value;
+    ssiqa::test::check_throws<std::invalid_argument>(
+        [&] { ssiqa::squared_distances(x.view(), x.view(), forward.data(), 1); });
+  };
+  refused(std::numeric_limits<T>::quiet_NaN());
+  refused(std::numeric_limits<T>::infinity());
+  refused(std::numeric_limits<T>::max());
+}
+
+template <class T>
+void all() {
+  for (const std::size_t d : {0U, 1U, 7U, 192U, 193U, 400U}) {
+    agrees_with_reference<T>(1, 1, d);
+    agrees_with_reference<T>(9, 50, d);
+    symmetric_equals_general<T>(101, d);
+  }
+  agrees_with_reference<T>(130, 200, 33);
+  agrees_with_reference<T>(0, 3, 5);
+  agrees_with_reference<T>(3, 0, 5);
+  symmetric_equals_general<T>(144, 8);  // whole panels: nothing may be read beyond them
+  symmetric_equals_general<T>(500, 65);
+  exponential_is_accurate<T>();
+  strides_and_bad_numbers<T>();
+}
+
+}  // namespace
+
+int main() {
+  return ssiqa::test::run([] {
+    all<float>();
+    all<double>();
+  });
+}
