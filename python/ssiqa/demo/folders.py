@@ -1,0 +1,148 @@
+"""The folders of `ssiqa demo`: photographs of two kinds, distorted in two ways, and how well each survived."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ssiqa.demo import distortions
+from ssiqa.demo.distortions import Distortion, Image
+from ssiqa.demo.photographs import OUTDOORS, OUTDOORS_TO_THE_RIGHT, PEOPLE_AND_THINGS, Photograph, cut_regions
+from ssiqa.demo.similarity import similarity
+from ssiqa.errors import SsiqaError
+from ssiqa.files import write_text, written_beside
+
+STEPS = 4
+"""How many strengths of each distortion a region gets."""
+
+_FIRST_WORLD = (distortions.jpeg, distortions.gaussian_blur, distortions.white_noise, distortions.low_contrast)
+_SECOND_WORLD = (
+    distortions.jpeg2000,
+    distortions.defocus,
+    distortions.motion_blur,
+    distortions.poisson_noise,
+    distortions.rescale,
+)
+_ABOUT = """\
+Made by `ssiqa demo` from photographs that {packages} carry, with these distortions: {distortions}.
+
+{labels}
+"""
+_SCORES = """\
+The scores in labels.csv are NOT human opinions. They say how similar an image is to the undistorted one, from 0 to 100
+(100: identical), by a full-reference metric: the product of the SSIM of the luminance at full, half and quarter size.
+The column group names the region of a photograph that an image shows."""
+_NO_SCORES = "There are no labels here: this is the folder to adapt to."
+
+
+class DemoFolders(NamedTuple):
+    """Where the folders are.
+
+    Attributes:
+        labeled: A: people and things, with scores.
+        unlabeled: B: outdoors, other distortions, without scores.
+        unlabeled_test: Other regions of B's photographs with B's distortions, with scores, to measure on.
+    """
+
+    labeled: Path
+    unlabeled: Path
+    unlabeled_test: Path
+
+
+class _Version(NamedTuple):
+    """One image to make: a region as it is, or distorted."""
+
+    region: str
+    original: Image
+    distortion: Distortion | None
+    step: int
+    seed: tuple[int, ...]
+
+    @property
+    def file(self) -> str:
+        name = "original" if self.distortion is None else f"{self.distortion.__name__}-{self.step}"
+        return f"{self.region}/{name}.png"
+
+    def render(self) -> Image:
+        if self.distortion is None:
+            return self.original
+        rng = np.random.default_rng(self.seed)
+        strength = (self.step + rng.random()) / STEPS
+        return self.distortion(self.original, strength, rng)
+
+
+def make_demo_folders(root: Path, seed: int = 0) -> DemoFolders:
+    """Makes the three folders below `root`, with the same pixels and labels for the same seed.
+
+    The scores are a full-reference metric, not human opinions; a README.txt in each folder says so.
+
+    Raises:
+        SsiqaError: scikit-image is not installed, or the folders cannot be written.
+    """
+    folders = DemoFolders(root / "labeled", root / "unlabeled", root / "unlabeled_test")
+    try:
+        _make_folder(folders.labeled, PEOPLE_AND_THINGS, _FIRST_WORLD, (seed, 0), scored=True)
+        _make_folder(folders.unlabeled, OUTDOORS, _SECOND_WORLD, (seed, 1), scored=False)
+        _make_folder(folders.unlabeled_test, OUTDOORS_TO_THE_RIGHT, _SECOND_WORLD, (seed, 2), scored=True)
+    except OSError as error:
+        raise SsiqaError(f"The demo folders cannot be written to {root} ({error}): choose another place.") from error
+    return folders
+
+
+def _make_folder(
+    folder: Path,
+    photographs: tuple[Photograph, ...],
+    world: tuple[Distortion, ...],
+    seed: tuple[int, ...],
+    scored: bool,
+) -> None:
+    versions = list(_versions(photographs, world, seed))
+
+    def make(version: _Version) -> float:
+        image = version.render()
+        _write_png(folder / version.file, image)
+        return similarity(version.original, image) if scored else float("nan")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        scores = list(pool.map(make, versions))
+    if scored:
+        write_text(folder / "labels.csv", _table(versions, scores))
+    packages = " and ".join(sorted({photograph.package for photograph in photographs}))
+    names = ", ".join(distortion.__name__.replace("_", " ") for distortion in world)
+    about = _ABOUT.format(packages=packages, distortions=names, labels=_SCORES if scored else _NO_SCORES)
+    write_text(folder / "README.txt", about)
+
+
+def _versions(
+    photographs: tuple[Photograph, ...], world: tuple[Distortion, ...], seed: tuple[int, ...]
+) -> Iterator[_Version]:
+    for number, (region, original) in enumerate(cut_regions(photographs)):
+        yield _Version(region, original, None, 0, seed)
+        for kind, distortion in enumerate(world):
+            for step in range(STEPS):
+                yield _Version(region, original, distortion, step, (*seed, number, kind, step))
+
+
+def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    with written_beside(path) as beside:
+        beside.write_bytes(data.tobytes())
+
+
+def _table(versions: list[_Version], scores: list[float]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["image", "score", "group"])
+    table.writerows(
+        [version.file, f"{score:.3f}", version.region] for version, score in zip(versions, scores, strict=True)
+    )
+    return text.getvalue()
