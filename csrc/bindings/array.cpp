@@ -62,6 +62,7 @@ Array::Array(const py::object& object, const std::string& name, Access access) :
   const dlpack::Tensor& tensor = *owner_.take(request_capsule(object), read_only);
   read_layout(tensor);
   if (access == Access::read) return;
+  if (data_ == nullptr) return;
   if (read_only) fail("must be writable");
   std::ptrdiff_t expected = 1;
   for (std::size_t axis = ndim(); axis-- > 0;) {
@@ -80,7 +81,7 @@ void Array::read_layout(const dlpack::Tensor& tensor) {
   } else if (code == dlpack::kInt && bits == 64 && lanes == 1) {
     type_ = Type::int64;
   } else {
-    throw py::type_error(name_ + " must have dtype float32 or float64.");
+    throw py::type_error(name_ + " must have dtype float32, float64 or, for indices, int64.");
   }
   if (tensor.ndim < 0 || (tensor.ndim > 0 && tensor.shape == nullptr)) fail("has no shape");
   std::int64_t size = 1;
@@ -106,6 +107,10 @@ void Array::read_layout(const dlpack::Tensor& tensor) {
 
 void Array::require_shape(const std::vector<std::size_t>& shape) const {
   if (shape_ != shape) fail("has the wrong shape");
+}
+
+void Array::require_float() const {
+  if (type_ == Type::int64) throw py::type_error(name_ + " must have dtype float32 or float64.");
 }
 
 void Array::require_type(Type type) const {

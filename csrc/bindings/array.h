@@ -31,6 +31,7 @@ class Array {
   std::size_t shape(std::size_t axis) const { return shape_[axis]; }
   const std::vector<std::size_t>& shape() const { return shape_; }
   void require_shape(const std::vector<std::size_t>& shape) const;
+  void require_float() const;
   void require_type(Type type) const;
 
   template <class T>

@@ -18,14 +18,9 @@ namespace {
 
 using Access = Array::Access;
 
-[[noreturn]] void throw_type(const char* name) {
-  throw py::type_error(std::string(name) + " must have dtype float32 or float64.");
-}
-
-// Calls work(float{}) or work(double{}) without the GIL.
+// Calls work(float{}) or work(double{}) without the GIL; the array has been found to hold one of them.
 template <class Work>
 void with_type(const Array& array, const Work& work) {
-  if (array.type() == Type::int64) throw_type("The arrays");
   const py::gil_scoped_release release;
   if (array.type() == Type::float32) {
     work(float{});
@@ -43,6 +38,7 @@ void require_matrix(const Array& array, std::size_t most_axes) {
 template <class One>
 void matrices(const py::object& x_object, const py::object& y_object, const py::object& out_object, const One& one) {
   const Array x(x_object, "x");
+  x.require_float();
   std::optional<Array> other;
   if (!y_object.is_none()) other.emplace(y_object, "y");
   const Array& z = other ? *other : x;
@@ -85,6 +81,7 @@ void bind_rbf_kernel(const py::object& x, const py::object& y, const py::object&
 void bind_rbf_matvec(const py::object& x_object, const py::object& z_object, const py::object& coef_object,
                      const py::object& out_object, double gamma) {
   const Array x(x_object, "x");
+  x.require_float();
   const Array z(z_object, "z");
   const Array coef(coef_object, "coef");
   const Array out(out_object, "out", Access::write);
@@ -103,6 +100,7 @@ void bind_rbf_matvec(const py::object& x_object, const py::object& z_object, con
 void bind_krr_fit(const py::object& x_object, const py::object& y_object, const py::object& out_object, double gamma,
                   double alpha, const Lapack& lapack) {
   const Array x(x_object, "x");
+  x.require_float();
   const Array y(y_object, "y");
   const Array out(out_object, "out", Access::write);
   require_matrix(x, 2);
@@ -120,6 +118,7 @@ void bind_krr_fit(const py::object& x_object, const py::object& y_object, const 
 std::size_t bind_smallest_difference(const py::object& pred_object, const py::object& target_object,
                                      const py::object& out_object) {
   const Array pred(pred_object, "pred");
+  pred.require_float();
   const Array target(target_object, "target");
   const Array out(out_object, "out", Access::write);
   if (pred.ndim() != 1 || out.ndim() != 1) throw py::value_error("pred and out must have one axis.");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,9 @@ from scipy.linalg import eigh
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
-from ssiqa import kernels
+from ssiqa import _core, kernels
 
 Floats = NDArray[np.float64]
 
@@ -125,12 +127,16 @@ def _choose(x: Floats, y: Floats, gamma: float | str, alpha: float | str) -> _Ch
     distances = kernels.squared_distances(x)
     gammas = GAMMA_FACTORS / _median_distance(distances) if isinstance(gamma, str) else np.array([float(gamma)])
     alphas = ALPHAS if isinstance(alpha, str) else np.array([float(alpha)])
-    choices = [
-        _Choice(float(width), float(penalty), float(np.sqrt(np.mean(residuals**2))))
-        for width in gammas
-        for penalty, residuals in zip(alphas, _leave_one_out(np.exp(-width * distances), y, alphas).T, strict=True)
-    ]
-    return min(choices, key=lambda choice: choice.loo_rmse)
+
+    def errors(width: float) -> Floats:
+        return np.asarray(np.sqrt(np.mean(_leave_one_out(np.exp(-width * distances), y, alphas) ** 2, axis=0)))
+
+    # A threaded eigendecomposition waits for its slowest thread thousands of times, and stalls on a machine that is
+    # otherwise busy; one thread for each gamma does not, and rounds alike on any number of cores.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_core.n_threads()) as pool:
+        table = np.array(list(pool.map(errors, gammas)))
+    row, column = np.unravel_index(np.argmin(table), table.shape)
+    return _Choice(float(gammas[row]), float(alphas[column]), float(table[row, column]))
 
 
 def _median_distance(distances: Floats) -> float:
@@ -145,7 +151,7 @@ def _leave_one_out(kernel: Floats, y: Floats, alphas: Floats) -> Floats:
     One eigendecomposition gives G for every penalty.
     """
     n = len(y)
-    values, vectors = eigh(kernel, overwrite_a=True, check_finite=False)
+    values, vectors = eigh(kernel, driver="evd", overwrite_a=True, check_finite=False)
     # Eigenvalues that are rounding error must not decide; the fit refuses such a matrix by the same bound.
     spectrum = np.maximum(values[:, None] + alphas, n * np.finfo(np.float64).eps * (1 + alphas))
     weights = 1 / spectrum
