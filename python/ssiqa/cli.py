@@ -107,15 +107,15 @@ def score(scorer: Path, images: tuple[Path, ...], output: Path | None) -> None:
         raise SsiqaError(f"--output {output} must end in .csv or .json.")
     loaded = load(scorer)
     rows, failed = [], 0
-    for path in _expand(images):
-        try:
-            rows.append((str(path), loaded.score(path)))
-        except DataError as error:
-            click.echo(f"ssiqa: {error}", err=True)
+    paths = list(_expand(images))
+    for path, value in zip(paths, loaded.score_each(paths), strict=True):
+        if isinstance(value, DataError):
+            click.echo(f"ssiqa: {value}", err=True)
             failed += 1
             continue
+        rows.append((str(path), value))
         if not output:
-            click.echo(f"{rows[-1][1]:.4f}\t{rows[-1][0]}")
+            click.echo(f"{value:.4f}\t{path}")
     if output:
         write_text(output, _table(rows, output.suffix))
         click.echo(f"{len(rows)} scores in {output}")
@@ -156,7 +156,7 @@ def demo(output: Path, seed: int) -> None:
 
     The labels come from a full-reference metric: they are not human opinions.
     """
-    from ssiqa.demo import run_demo
+    from ssiqa.demo.show import run_demo
 
     click.echo(run_demo(output, seed))
 

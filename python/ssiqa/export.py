@@ -40,7 +40,8 @@ class ScoringModule(nn.Module):
         crops = self.preprocess.grid_crops(self.preprocess.working_images(images))
         _, scores = self.model(self.preprocess.normalize(crops))
         internal = scores.double().view(-1, self.preprocess.grid**2).mean(1)
-        return internal * (self.scale.sign * self.scale.std) + self.scale.mean
+        score: Tensor = internal * (self.scale.sign * self.scale.std) + self.scale.mean
+        return score
 
 
 def trace(module: ScoringModule) -> torch.jit.ScriptModule:
@@ -49,7 +50,7 @@ def trace(module: ScoringModule) -> torch.jit.ScriptModule:
     example = torch.from_numpy(_random_images(0, count=2))
     with torch.no_grad(), torchscript():
         # Our own check below covers other sizes and batches, which tracing's check does not.
-        traced = torch.jit.trace(module, example, check_trace=False)
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
         return torch.jit.freeze(traced)  # type: ignore[no-any-return]
 
 

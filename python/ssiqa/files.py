@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it takes that name when the block ends well, and is removed when it does not."""
+    """A path beside ``path`` to write to: takes that name when the block ends well, is removed when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

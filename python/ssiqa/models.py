@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -99,16 +100,16 @@ def _load_all(backbone: str, state: dict[str, Tensor]) -> nn.Module:
     timm loads strictly only into a model with its classifier (without one it would leave what the file lacks at random
     values), so the classifier is there while loading, filled up where the file has none or another, and dropped then.
     """
-    whole = timm.create_model(backbone, pretrained=False)
+    whole: Any = timm.create_model(backbone, pretrained=False)
     names = whole.pretrained_cfg["classifier"]
     heads = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
     spare = {name: tensor for name, tensor in whole.state_dict().items() if name.startswith(heads)}
     fitting = {name: tensor for name, tensor in state.items() if name not in spare or tensor.shape == spare[name].shape}
-    module = timm.create_model(
+    module: Any = timm.create_model(
         backbone, pretrained=True, pretrained_cfg_overlay={"state_dict": spare | fitting, "custom_load": False}
     )
     module.reset_classifier(0)
-    return module
+    return module  # type: ignore[no-any-return]
 
 
 def _from_file(backbone: str, path: Path) -> nn.Module:

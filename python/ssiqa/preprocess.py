@@ -65,8 +65,8 @@ class Preprocess:
         """Float ``(n, 3, h, w)`` to the scoring crops ``(n * grid**2, 3, crop, crop)``, image by image, row by row."""
         tops = self._grid_offsets(torch.as_tensor(working.shape[2]))
         lefts = self._grid_offsets(torch.as_tensor(working.shape[3]))
-        rows = [working.narrow(2, top, self.crop) for top in tops]  # type: ignore[arg-type]
-        crops = [row.narrow(3, left, self.crop) for row in rows for left in lefts]  # type: ignore[arg-type]
+        rows = [working.narrow(2, top, self.crop) for top in tops]
+        crops = [row.narrow(3, left, self.crop) for row in rows for left in lefts]
         return torch.stack(crops, dim=1).flatten(0, 1)
 
     def _grid_offsets(self, side: Tensor) -> list[Tensor]:

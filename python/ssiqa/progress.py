@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from types import TracebackType
+from typing import TypeVar
 
 from tqdm import tqdm
+
+T = TypeVar("T")
 
 logger = logging.getLogger("ssiqa")
 
@@ -37,6 +41,12 @@ class Task:
             )
             self._bar.set_postfix_str(self._facts, refresh=False)
         self._bar.update(count)
+
+    def each(self, items: Iterable[T]) -> Iterator[T]:
+        """``items`` one by one, each counted when the next is asked for."""
+        for item in items:
+            yield item
+            self.advance(1)
 
     def __enter__(self) -> Task:
         return self

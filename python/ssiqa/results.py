@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ssiqa.config import Config
@@ -101,11 +100,8 @@ def _export(run: Run, learner: Learner, material: Material, name: str, phase: in
     }
     scorer = Scorer(traced, card, torch.device("cpu"))
     with Task(f"Scoring the hold-out, {name}", len(material.holdout)) as task:
-        scores = []
-        for score in scorer.score_each(material.holdout_photos):
-            scores.append(score)
-            task.advance(1)
-    evaluation = agreement(np.asarray(scores), material.holdout_labels)
+        scores = [scorer.score(photo) for photo in task.each(material.holdout_photos)]
+    evaluation = agreement(scores, material.holdout_labels)
     save(traced, module, run.folder / name, {**card, "metrics": {"holdout": evaluation.to_dict()}})
     return evaluation
 

@@ -38,7 +38,7 @@ class Scorer:
         self.scale = LabelScale.from_dict(card["scale"])
 
     @overload
-    def score(self, images: Image) -> float: ...
+    def score(self, images: Image) -> float: ...  # type: ignore[overload-overlap]
     @overload
     def score(self, images: Iterable[Image]) -> NDArray[np.float64]: ...
 
@@ -62,12 +62,20 @@ class Scorer:
             array([71.3, 48.9])
         """
         if isinstance(images, str | PathLike | np.ndarray):
-            return next(self.score_each([images]))
-        return np.fromiter(self.score_each(images), dtype=np.float64)
+            return float(self.score([images])[0])
+        scores = []
+        for score in self.score_each(images):
+            if isinstance(score, DataError):
+                raise score
+            scores.append(score)
+        return np.array(scores, dtype=np.float64)
 
-    def score_each(self, images: Iterable[Image]) -> Iterator[float]:
-        """Scores one by one, while the next images are decoded in the background."""
-        for pixels in prefetch(_pixels, images):
+    def score_each(self, images: Iterable[Image]) -> Iterator[float | DataError]:
+        """Scores one by one, while the next images are decoded; the error in place of a score where one cannot be."""
+        for pixels in prefetch(_pixels_or_error, images):
+            if isinstance(pixels, DataError):
+                yield pixels
+                continue
             with torch.inference_mode():
                 yield float(self._module(torch.from_numpy(pixels)[None].to(self._device))[0])
 
@@ -101,11 +109,14 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Scorer:
     return Scorer(module, card, torch.device(device))
 
 
-def _pixels(image: Image) -> NDArray[np.uint8]:
+def _pixels_or_error(image: Image) -> NDArray[np.uint8] | DataError:
     if not isinstance(image, np.ndarray):
-        return read_image(image)
+        try:
+            return read_image(image)
+        except DataError as error:
+            return error
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise DataError(
+        return DataError(
             f"An image array must be uint8 RGB of shape (height, width, 3), not {image.dtype} {image.shape}."
         )
     return np.ascontiguousarray(image)

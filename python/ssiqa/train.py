@@ -72,7 +72,7 @@ def fit(
             optimizer.zero_grad(set_to_none=True)
             _, scores = model(photos.preprocess.normalize(torch.stack(crops).to(device)))
             loss = F.smooth_l1_loss(scores, wanted[step].to(device))
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item() * len(step)
             task.advance(len(step), epoch=f"{epoch + 1}/{schedule.epochs}", loss=loss.item())

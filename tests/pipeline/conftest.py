@@ -9,10 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import ssiqa
 import timm
 import torch
 from safetensors.torch import save_file
+
+import ssiqa
 
 BACKBONE = "test_efficientnet"
 LABELED, UNLABELED = 24, 12

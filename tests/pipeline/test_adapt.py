@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import ssiqa
 from safetensors.numpy import load_file
+
+import ssiqa
 from ssiqa import adaptation as module
 
 from .conftest import LABELED, UNLABELED, texture, write_photo

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import ssiqa
 from click.testing import CliRunner, Result
+
+import ssiqa
 from ssiqa.cli import main
 
 from .conftest import texture, write_photo

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import ssiqa
 import torch
+
+import ssiqa
 from ssiqa.data import LabelScale
 from ssiqa.errors import ExportError
 from ssiqa.export import ScoringModule, save, trace

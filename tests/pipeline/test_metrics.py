@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from ssiqa.errors import DataError
 from ssiqa.metrics import agreement
 

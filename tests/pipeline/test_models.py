@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+
 from ssiqa.errors import WeightsError
 from ssiqa.models import build_model
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ssiqa.preprocess import Preprocess
 
 HALF = (0.5, 0.5, 0.5)

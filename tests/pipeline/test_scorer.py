@@ -5,9 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+
 import ssiqa
 from ssiqa.torchscript import torchscript
-import torch
 
 from .conftest import texture, write_photo
 

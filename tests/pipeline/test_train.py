@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from ssiqa import train
 from ssiqa.config import Schedule, make_config
 from ssiqa.errors import SsiqaError
