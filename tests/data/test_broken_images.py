@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+
 from ssiqa.data import ImageError, decode_image, read_image
 from ssiqa.data.containers import container_problem
 from ssiqa.errors import SsiqaError

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ssiqa.data import CheckResult, ImageError, check_images, find_images
 from ssiqa.errors import DataError
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from ssiqa.data import find_images, read_unlabeled_folder
 from ssiqa.errors import DataError
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ssiqa.data import read_labeled_folder
 from ssiqa.errors import DataError
 

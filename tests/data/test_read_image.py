@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from ssiqa.data import read_image
 
 from .pictures import PROGRESSIVE, encode, scene

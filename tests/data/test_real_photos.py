@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from ssiqa.data import check_images, holdout_split, read_labeled_folder, read_unlabeled_folder
 
 

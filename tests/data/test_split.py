@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ssiqa.data import holdout_split, partition
 from ssiqa.errors import DataError
 

@@ -29,9 +29,9 @@ def white_noise(image: Image, strength: float, rng: np.random.Generator) -> Imag
 
 
 def low_contrast(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """Less contrast around the mean of the image, from 85 % to 10 %."""
+    """Less contrast around the mean of the image, from 90 % to 25 %."""
     mean = image.mean(axis=(0, 1))
-    return _bytes(mean + (image - mean) * _between(0.85, 0.1, strength))
+    return _bytes(mean + (image - mean) * _between(0.9, 0.25, strength))
 
 
 def jpeg2000(image: Image, strength: float, rng: np.random.Generator) -> Image:

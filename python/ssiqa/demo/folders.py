@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ssiqa.demo import distortions
 from ssiqa.demo.distortions import Distortion, Image
-from ssiqa.demo.photographs import OUTDOORS, OUTDOORS_TO_THE_RIGHT, PEOPLE_AND_THINGS, Photograph, cut_regions
+from ssiqa.demo.photographs import PORTRAITS, SCENES, SCENES_TO_THE_RIGHT, Photograph, cut_regions
 from ssiqa.demo.similarity import similarity
 from ssiqa.errors import SsiqaError
 from ssiqa.files import write_text, written_beside
@@ -39,8 +39,8 @@ Made by `ssiqa demo` from photographs that {packages} carry, with these distorti
 """
 _SCORES = """\
 The scores in labels.csv are NOT human opinions. They say how similar an image is to the undistorted one, from 0 to 100
-(100: identical), by a full-reference metric: the product of the SSIM of the luminance at full, half and quarter size.
-The column group names the region of a photograph that an image shows."""
+(100: identical), by a full-reference metric: the product of the SSIM of the luminance at full, half and quarter size,
+weighted by local contrast. The column group names the region of a photograph that an image shows."""
 _NO_SCORES = "There are no labels here: this is the folder to adapt to."
 
 
@@ -48,8 +48,8 @@ class DemoFolders(NamedTuple):
     """Where the folders are.
 
     Attributes:
-        labeled: A: people and things, with scores.
-        unlabeled: B: outdoors, other distortions, without scores.
+        labeled: A: portraits of people, an animal, a flower and a rocket, with scores.
+        unlabeled: B: scenes, with other distortions, without scores.
         unlabeled_test: Other regions of B's photographs with B's distortions, with scores, to measure on.
     """
 
@@ -90,9 +90,9 @@ def make_demo_folders(root: Path, seed: int = 0) -> DemoFolders:
     """
     folders = DemoFolders(root / "labeled", root / "unlabeled", root / "unlabeled_test")
     try:
-        _make_folder(folders.labeled, PEOPLE_AND_THINGS, _FIRST_WORLD, (seed, 0), scored=True)
-        _make_folder(folders.unlabeled, OUTDOORS, _SECOND_WORLD, (seed, 1), scored=False)
-        _make_folder(folders.unlabeled_test, OUTDOORS_TO_THE_RIGHT, _SECOND_WORLD, (seed, 2), scored=True)
+        _make_folder(folders.labeled, PORTRAITS, _FIRST_WORLD, (seed, 0), scored=True)
+        _make_folder(folders.unlabeled, SCENES, _SECOND_WORLD, (seed, 1), scored=False)
+        _make_folder(folders.unlabeled_test, SCENES_TO_THE_RIGHT, _SECOND_WORLD, (seed, 2), scored=True)
     except OSError as error:
         raise SsiqaError(f"The demo folders cannot be written to {root} ({error}): choose another place.") from error
     return folders

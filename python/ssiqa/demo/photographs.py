@@ -31,20 +31,24 @@ def _grid(tops: tuple[int, ...], lefts: tuple[int, ...]) -> tuple[tuple[int, int
     return tuple((top, left) for top in tops for left in lefts)
 
 
-PEOPLE_AND_THINGS = (
+PORTRAITS = (
     Photograph("scikit-image", "astronaut.png", _grid((0, 256), (0, 256))),
     Photograph("scikit-image", "camera.png", _grid((0, 256), (0, 256))),
     Photograph("scikit-image", "chelsea.png", _grid((22,), (0, 195))),
-    Photograph("scikit-image", "coffee.png", _grid((72,), (60, 316))),
-    Photograph("scikit-image", "motorcycle_left.png", _grid((0, 244), (0, 485))),
+    Photograph("scikit-image", "rocket.jpg", _grid((171,), (0, 192, 384))),
+    Photograph("scikit-learn", "flower.jpg", _grid((0, 171), (100, 356))),
 )
-OUTDOORS = (
+SCENES = (
     Photograph("scikit-learn", "china.jpg", _grid((0, 171), (0, 128))),
-    Photograph("scikit-learn", "flower.jpg", _grid((0, 171), (0, 128))),
-    Photograph("scikit-image", "rocket.jpg", _grid((0, 171), (0, 128))),
+    Photograph("scikit-image", "coffee.png", _grid((0, 144), (0, 88))),
+    Photograph("scikit-image", "motorcycle_left.png", _grid((0, 244), (0, 229))),
 )
-OUTDOORS_TO_THE_RIGHT = tuple(photograph._replace(corners=_grid((0, 171), (384,))) for photograph in OUTDOORS)
-"""Of the same photographs as `OUTDOORS`, what no region of those shows."""
+SCENES_TO_THE_RIGHT = (
+    Photograph("scikit-learn", "china.jpg", _grid((0, 171), (384,))),
+    Photograph("scikit-image", "coffee.png", _grid((0, 144), (344,))),
+    Photograph("scikit-image", "motorcycle_left.png", _grid((0, 244), (485,))),
+)
+"""Of the same photographs as `SCENES`, what none of those regions shows."""
 
 
 def cut_regions(photographs: tuple[Photograph, ...]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
