@@ -166,6 +166,14 @@ def test_selection_of_many_ties(dtype: Any) -> None:
         assert np.array_equal(kernels.smallest_difference(pred, target, k), expected)
 
 
+@pytest.mark.parametrize("step", range(2, 20))
+def test_selection_where_a_regular_sample_misleads(step: int) -> None:
+    difference = np.random.default_rng(0).uniform(1, 2, 20_000)
+    difference[::step] = 0
+    expected = np.argsort(difference, kind="stable")[:15_000]
+    assert np.array_equal(kernels.smallest_difference(difference, np.zeros(20_000), 15_000), expected)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_batches_equal_single_calls(dtype: Any) -> None:
     x = rows(6 * 20, 12, dtype).reshape(6, 20, 12)

@@ -11,6 +11,7 @@ Distillation and Incremental Learning", AAAI 2024.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any, Protocol, TypeVar
 
@@ -221,8 +222,13 @@ def _shape(array: Any) -> tuple[int, ...]:
     return tuple(array.shape)
 
 
+@functools.cache  # naming a dtype takes longer than a small kernel
+def _name(dtype: Any) -> str:
+    return str(dtype).rpartition(".")[2]
+
+
 def _dtype_name(array: Any) -> str:
-    return str(array.dtype).rpartition(".")[2]
+    return _name(array.dtype)
 
 
 def _require_arrays(**arrays: Any) -> None:
