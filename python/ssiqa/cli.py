@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from ssiqa.results import Adaptation
 
 _PATH = click.Path(path_type=Path)
+
+# torch's OpenMP threads spin while they wait for each other. Where another process wants the cores too, they then hold
+# up the very thread they wait for, and training is several times slower. Read when torch is imported, later than this.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class _Group(click.Group):
