@@ -1,0 +1,60 @@
+"""The embedded backbone on real photographs."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ssiqa
+from ssiqa.config import Schedule
+
+LABELED, UNLABELED = 60, 15
+
+
+@pytest.fixture(scope="module")
+def run(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ssiqa.Adaptation:
+    """A short run from the first photos of BIQ2021's SS01 to the first of SS03."""
+    root = tmp_path_factory.mktemp("biq2021")
+    source, target = shared_data / "biq2021/ss01", shared_data / "biq2021/ss03_unlabeled"
+    with (source / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))[: LABELED * 10 : 10]
+    for row in rows:
+        link(source / row["image"], root / "labeled" / row["image"])
+    with (root / "labeled/labels.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    for photo in sorted(target.rglob("*.jpg"))[:UNLABELED]:
+        link(photo, root / "unlabeled" / photo.name)
+    return ssiqa.adapt(
+        root / "labeled",
+        root / "unlabeled",
+        root / "run",
+        weak_crops=1,
+        teacher=Schedule(epochs=1, lr=1e-4, decay_every=1),
+        student=Schedule(epochs=1, lr=1e-5, decay_every=1),
+    )
+
+
+def link(photo: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(photo.resolve())
+
+
+def test_even_a_short_run_knows_good_from_bad(run: ssiqa.Adaptation, shared_data: Path) -> None:
+    """The probed head on ImageNet features alone ranks photos of the same source well above chance."""
+    with (shared_data / "biq2021/ss01/labels.csv").open() as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: float(row["mos"]))
+    worst, best = ([shared_data / "biq2021/ss01" / row["image"] for row in part] for part in (rows[:8], rows[-8:]))
+    for scorer in (run.teacher, run.student):
+        scores = scorer.score([*worst, *best])
+        assert np.median(scores[:8]) < np.median(scores[8:])
+
+
+def test_scores_lie_near_the_scale(run: ssiqa.Adaptation, shared_data: Path) -> None:
+    photos = sorted((shared_data / "biq2021/ss03_unlabeled").rglob("*.jpg"))[-5:]
+    assert (np.abs(run.student.score(photos) - 0.5) < 1).all()
+    assert run.report["phases"][1]["exemplars"] == [1]
