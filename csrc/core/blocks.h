@@ -24,8 +24,9 @@ enum class Part { all, upper };  // upper: blocks that hold no entry with col >=
 
 inline constexpr std::size_t kBlockRows = 96;
 
-// Bytes of the packed copy of z that is shared by all threads: the bound on the workspace.
-inline constexpr std::size_t kPackedBytes = std::size_t{64} << 20U;
+// Bytes of the packed copy of z that is shared by all threads: the bound on the workspace. Larger ones lose more time to
+// fresh pages of memory than they save in packing x again for each chunk of z.
+inline constexpr std::size_t kPackedBytes = std::size_t{8} << 20U;
 
 // Calls visit(Block<T>&) for each block. The blocks of one row come in order of columns and never at the same time, and
 // no rounding depends on where the blocks begin, so that results are the same for any number of threads.

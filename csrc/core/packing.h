@@ -73,6 +73,8 @@ class PackedRows {
   }
 
  private:
+  static constexpr std::size_t kFeaturesAtOnce = 16;
+
   template <class S>
   void fill_panel(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<double>& centre,
                   std::size_t p) {
@@ -81,9 +83,13 @@ class PackedRows {
       const std::size_t begin = blocks_.begin(b);
       const std::size_t size = blocks_.size(b);
       if (rows < width_) std::fill_n(to, size * width_, T{0});
-      for (std::size_t r = 0; r < rows; ++r) {
-        for (std::size_t k = 0; k < size; ++k) {
-          to[k * width_ + r] = static_cast<T>(static_cast<double>(x(first + r, begin + k)) - centre[begin + k]);
+      // A few features at a time, so that the lines they are scattered to stay in the first-level cache.
+      for (std::size_t start = 0; start < size; start += kFeaturesAtOnce) {
+        const std::size_t stop = std::min(size, start + kFeaturesAtOnce);
+        for (std::size_t r = 0; r < rows; ++r) {
+          for (std::size_t k = start; k < stop; ++k) {
+            to[k * width_ + r] = static_cast<T>(static_cast<double>(x(first + r, begin + k)) - centre[begin + k]);
+          }
         }
       }
       kernels<T>().norms(to, 1, width_, size, norms_.data() + p * width_, b > 0);
