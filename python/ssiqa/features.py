@@ -15,7 +15,9 @@ from ssiqa.prefetch import batches
 from ssiqa.progress import Task
 from ssiqa.seeding import generator
 
-_PHOTOS_A_BATCH = 8
+# Activations of more crops than this outgrow what the C library keeps between calls: every layer then faults in fresh
+# pages, and the forward pass on a CPU is slower, not faster.
+_CROPS_A_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def observe(
     features, scores = [], []
     model.eval()
     with torch.inference_mode():
-        for batch in batches(range(len(paths)), _PHOTOS_A_BATCH):
+        for batch in batches(range(len(paths)), max(1, _CROPS_A_BATCH // crops)):
             stack = []
             for index, image in zip(batch, working, strict=False):
                 rng = generator(seed, "weak", *key, index)
