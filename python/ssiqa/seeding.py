@@ -1,4 +1,7 @@
-"""One generator for each random choice, named by what it decides and never by who makes it."""
+"""A generator for each random choice around the network, named by what it decides and never by who makes it.
+
+Splits (``data/split.py``) and the demo's distortions seed their own by numbers, which no photo or epoch changes.
+"""
 
 from __future__ import annotations
 
