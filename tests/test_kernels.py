@@ -80,6 +80,12 @@ def test_krr_names_the_pivot(dtype: Any) -> None:
     assert np.isfinite(kernels.krr_fit(x, x[:, 0], gamma=0.5, alpha=1e-6)).all()
 
 
+def test_krr_shows_a_tiny_alpha() -> None:
+    x = np.ones((5, 2))
+    with pytest.raises(IllConditionedError, match=r"alpha = 1e-18 is not"):
+        kernels.krr_fit(x, x[:, 0], gamma=0.5, alpha=1e-18)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shift", [0.0, 1e4])
 def test_identical_rows_are_exact(dtype: Any, shift: float) -> None:

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <sstream>
 
 #include "buffer.h"
 #include "rbf.h"
@@ -10,10 +11,10 @@ namespace ssiqa {
 namespace {
 
 [[noreturn]] void refuse(std::size_t pivot, double alpha) {
-  throw IllConditioned("The kernel matrix plus alpha = " + std::to_string(alpha) +
-                           " is not numerically positive definite at row " + std::to_string(pivot) +
-                           "; use a larger alpha or gamma, or drop duplicate rows.",
-                       pivot);
+  std::ostringstream message;
+  message << "The kernel matrix plus alpha = " << alpha << " is not numerically positive definite at row " << pivot
+          << "; use a larger alpha or gamma, or drop duplicate rows.";
+  throw IllConditioned(message.str(), pivot);
 }
 
 // The Cholesky factor of `matrix` in place. LAPACK reads columns: our entries on and above the diagonal are its lower ones.
