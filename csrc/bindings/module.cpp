@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <optional>
+#include <vector>
 
 #include "array.h"
 #include "cpu.h"
@@ -154,6 +155,11 @@ PYBIND11_MODULE(_core, m) {
   py::register_local_exception_translator(translate);
 
   m.def("isa", [] { return isa_name(active_isa()); });
+  m.def("available_isas", [] {
+    std::vector<const char*> names;
+    for (const Isa isa : available_isas()) names.push_back(isa_name(isa));
+    return names;
+  });
   m.def("cpu_features", cpu_features);
   m.def("n_threads", n_threads);
   m.def("compiler", [] { return SSIQA_COMPILER; });

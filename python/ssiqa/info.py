@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import platform
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-from ssiqa import _core
 from ssiqa.device import why_no_cuda
 from ssiqa.version import __version__
 
-_PACKAGES = ("torch", "timm", "opencv-python", "numpy", "scipy", "scikit-learn")
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "opencv-python",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "safetensors",
+)
+_MODULES = {"opencv-python": "cv2"}
+"""Modules that more than one distribution carries."""
 
 
 def facts() -> dict[str, str]:
@@ -18,9 +29,20 @@ def facts() -> dict[str, str]:
         "ssiqa": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         **{name: _installed(name) for name in _PACKAGES},
-        "core": f"built with {_core.compiler()}; runs {_core.isa()} code on {_core.n_threads()} threads",
-        "cpu": " ".join(_core.cpu_features()) or "no optional features found",
+        **_core_facts(),
         "cuda": f"networks: {_network_device()}; native kernels: not part of this version, they run on the CPU",
+    }
+
+
+def _core_facts() -> dict[str, str]:
+    try:
+        from ssiqa import _core  # here, so that a core that does not load is a line and not a traceback
+    except ImportError as error:
+        return {"core": f"does not load: {' '.join(str(error).split())}", "cpu": "not known without the core"}
+    isa = f"{_core.isa()} code (built and possible here: {' '.join(_core.available_isas())})"
+    return {
+        "core": f"built with {_core.compiler()}; runs {isa} on {_core.n_threads()} threads",
+        "cpu": " ".join(_core.cpu_features()) or "no optional features found",
     }
 
 
@@ -28,6 +50,10 @@ def _installed(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
+        pass
+    try:
+        return f"{import_module(_MODULES[name]).__version__} (another distribution)"
+    except (KeyError, ImportError):
         return "not installed under this name"
 
 
