@@ -22,6 +22,24 @@ def test_images_at_any_depth_are_found_sorted(tmp_path: Path) -> None:
     assert read_unlabeled_folder(str(tmp_path)).images == tuple(found)
 
 
+def test_photos_of_unsupported_kinds_are_left_out_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ["a.heic", "deep/b.HEIC", "deep/c.gif", ".hidden.gif", "d.txt"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(
+        DataError, match=r"holds no images but 3 file\(s\) of kinds that are not supported \(gif heic\): convert"
+    ):
+        read_unlabeled_folder(tmp_path)
+    assert not caplog.records
+    write_image(tmp_path / "e.png")
+    assert read_unlabeled_folder(tmp_path).images == ("e.png",)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("ssiqa", "WARNING")
+    assert record.getMessage().startswith(
+        f"Left out of {tmp_path}: 3 file(s) of kinds that are not supported (gif heic)"
+    )
+
+
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
     write_image(root / "a.png")

@@ -113,11 +113,26 @@ def test_no_table(folder: Path) -> None:
         read_labeled_folder(folder)
 
 
-def test_too_few_images(tmp_path: Path) -> None:
-    for name in NAMES[:9]:
-        write_image(tmp_path / name)
-    with pytest.raises(DataError, match=r"fewer than 10 labelled images \(9\)"):
-        read_labeled_folder(write(tmp_path, table(names=NAMES[:9])))
+def test_two_images_are_enough_to_read_and_one_is_not(tmp_path: Path) -> None:
+    write_image(tmp_path / NAMES[0])
+    with pytest.raises(DataError, match=r"holds one labelled image: add"):
+        read_labeled_folder(write(tmp_path, table(names=NAMES[:1])))
+    write_image(tmp_path / NAMES[1])
+    assert read_labeled_folder(write(tmp_path, table(names=NAMES[:2]))).images == NAMES[:2]
+
+
+def test_labelled_image_of_an_unsupported_kind_is_to_be_converted(folder: Path) -> None:
+    (folder / "99.HEIC").touch()
+    with pytest.raises(DataError, match=r"labels\.csv names images .* not supported \(99\.HEIC\): convert"):
+        read_labeled_folder(write(folder, table() + "99.HEIC,1\n"))
+
+
+def test_unsupported_images_without_label_are_left_out_aloud(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "99.nef").touch()
+    assert read_labeled_folder(write(folder, table())).images == NAMES
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        f"Left out of {folder}: 1 file(s) of kinds that are not supported (nef)"
+    ]
 
 
 def test_folder_problems_come_first(tmp_path: Path) -> None:

@@ -1,12 +1,19 @@
 """Folders of photos: reading, checking and splitting them."""
 
 from ssiqa.data.check import CheckResult, check_images
-from ssiqa.data.folders import LabeledFolder, UnlabeledFolder, read_labeled_folder, read_unlabeled_folder
+from ssiqa.data.folders import (
+    MINIMUM_LABELED,
+    LabeledFolder,
+    UnlabeledFolder,
+    read_labeled_folder,
+    read_unlabeled_folder,
+)
 from ssiqa.data.images import ImageError, decode_image, find_images, read_image
 from ssiqa.data.labels import LabelScale
 from ssiqa.data.split import holdout_split, partition
 
 __all__ = [
+    "MINIMUM_LABELED",
     "CheckResult",
     "ImageError",
     "LabelScale",

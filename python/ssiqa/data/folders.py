@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,12 +11,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ssiqa.data.images import IMAGE_EXTENSIONS, find_images
+from ssiqa.data.images import IMAGE_EXTENSIONS, find_photos
 from ssiqa.data.labels import LabelScale
 from ssiqa.data.table import LABELS_FILE, LabelRow, read_label_table
 from ssiqa.errors import DataError
 
 MINIMUM_LABELED = 10
+"""Labelled photos below which training makes no sense; two are enough to compare scores with."""
+
+_LOG = logging.getLogger("ssiqa")
+_CONVERT = "convert them to jpg or png"
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ def read_unlabeled_folder(path: str | os.PathLike[str]) -> UnlabeledFolder:
         DataError: The folder is missing, is a file or holds no images.
     """
     root = Path(path)
-    return UnlabeledFolder(root, _images_of(root))
+    images, unsupported = _photos_of(root)
+    _warn_of(root, unsupported)
+    return UnlabeledFolder(root, images)
 
 
 def read_labeled_folder(path: str | os.PathLike[str]) -> LabeledFolder:
@@ -70,13 +77,12 @@ def read_labeled_folder(path: str | os.PathLike[str]) -> LabeledFolder:
         DataError: The folder, its images or `labels.csv` cannot be used; the message says which and what to do.
     """
     root = Path(path)
-    images = _images_of(root)
+    images, unsupported = _photos_of(root)
     column, rows = read_label_table(root / LABELS_FILE)
-    _check_match(root, images, rows)
-    if len(images) < MINIMUM_LABELED:
-        raise DataError(
-            f"{root} holds fewer than {MINIMUM_LABELED} labelled images ({len(images)}): add images with their labels."
-        )
+    _check_match(root, images, unsupported, rows)
+    _warn_of(root, unsupported)
+    if len(images) < 2:
+        raise DataError(f"{root} holds one labelled image: add images with their labels.")
     labels = np.array([rows[image].label for image in images], dtype=np.float64)
     if labels.min() == labels.max():
         raise DataError(f"All labels in {root / LABELS_FILE} are {labels[0]:g}: give labels that tell images apart.")
@@ -84,19 +90,37 @@ def read_labeled_folder(path: str | os.PathLike[str]) -> LabeledFolder:
     return LabeledFolder(root, images, labels, groups, LabelScale.fit(labels, column))
 
 
-def _images_of(root: Path) -> tuple[str, ...]:
+def _photos_of(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The images, at least one, and the photos of kinds that are not supported."""
     if not root.exists():
         raise DataError(f"The folder {root} does not exist: check the path.")
     if not root.is_dir():
         raise DataError(f"{root} is a file: give the folder that holds the images.")
-    images = tuple(find_images(root))
+    images, unsupported = find_photos(root)
+    if not images and unsupported:
+        raise DataError(f"{root} holds no images but {_count_kinds(unsupported)}: {_CONVERT}.")
     if not images:
         kinds = " ".join(sorted(extension.removeprefix(".") for extension in IMAGE_EXTENSIONS))
         raise DataError(f"{root} holds no images: put files of the kinds {kinds} into it.")
-    return images
+    return tuple(images), tuple(unsupported)
 
 
-def _check_match(root: Path, images: tuple[str, ...], rows: dict[str, LabelRow]) -> None:
+def _warn_of(root: Path, unsupported: Collection[str]) -> None:
+    if unsupported:
+        _LOG.warning("Left out of %s: %s; %s to use them.", root, _count_kinds(unsupported), _CONVERT)
+
+
+def _count_kinds(unsupported: Collection[str]) -> str:
+    kinds = " ".join(sorted({Path(name).suffix.lower().removeprefix(".") for name in unsupported}))
+    return f"{len(unsupported)} file(s) of kinds that are not supported ({kinds})"
+
+
+def _check_match(root: Path, images: tuple[str, ...], unsupported: tuple[str, ...], rows: dict[str, LabelRow]) -> None:
+    if unreadable := rows.keys() & set(unsupported):
+        raise DataError(
+            f"{root / LABELS_FILE} names images of a kind that is not supported ({_name_some(unreadable)}): "
+            f"{_CONVERT} and name the new files there."
+        )
     if missing := rows.keys() - set(images):
         raise DataError(
             f"{root / LABELS_FILE} has labels without an image ({_name_some(missing)}): "

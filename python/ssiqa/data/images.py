@@ -12,6 +12,10 @@ from ssiqa.data.containers import container_problem
 from ssiqa.errors import DataError
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+UNSUPPORTED_EXTENSIONS = frozenset(
+    {".heic", ".heif", ".avif", ".gif", ".jp2", ".jxl", ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw"}
+)
+"""Photos too, but of kinds that are not read here; leaving them out must be said."""
 
 
 class ImageError(DataError):
@@ -19,17 +23,24 @@ class ImageError(DataError):
 
 
 def find_images(root: Path) -> list[str]:
-    """Lists the image files of a folder at any depth.
+    """Lists the image files of a folder at any depth, as `find_photos` does, without those of unsupported kinds."""
+    return find_photos(root)[0]
+
+
+def find_photos(root: Path) -> tuple[list[str], list[str]]:
+    """Lists the image files of a folder at any depth, and beside them the photos of kinds that are not supported.
 
     Hidden files and folders are left out. Links are followed, but never into a folder that is being walked already.
 
     Returns:
-        Paths relative to `root`, with `/` on every system, sorted.
+        Paths relative to `root`, with `/` on every system, sorted: the images, and the unsupported ones.
 
     Raises:
         DataError: `root` or a folder below it is missing, is not a folder or cannot be opened.
     """
-    return sorted(_walk(root, "", frozenset()))
+    found = sorted(_walk(root, "", frozenset()))
+    images = [name for name in found if _kind(name) in IMAGE_EXTENSIONS]
+    return images, [name for name in found if _kind(name) in UNSUPPORTED_EXTENSIONS]
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -92,7 +103,7 @@ def quiet_opencv() -> Iterator[None]:
 
 
 def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
-    """Yields the images below `folder`; `above` holds the real paths of the folders on the way here."""
+    """Yields the photos below `folder`; `above` holds the real paths of the folders on the way here."""
     real = os.path.realpath(folder)
     if real in above:
         return
@@ -107,5 +118,9 @@ def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
         linked = entry.is_symlink()
         if (folder / entry.name).is_dir() if linked else entry.is_dir():
             yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", above | {real})
-        elif Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS and (linked or entry.is_file()):
+        elif _kind(entry.name) in IMAGE_EXTENSIONS | UNSUPPORTED_EXTENSIONS and (linked or entry.is_file()):
             yield prefix + entry.name  # a dangling link too: reading it must fail, not pass unnoticed
+
+
+def _kind(name: str) -> str:
+    return Path(name).suffix.lower()
