@@ -11,7 +11,7 @@ from ssiqa.data import LabeledFolder, check_images, read_image, read_labeled_fol
 from ssiqa.demo import DemoFolders, folders, make_demo_folders
 from ssiqa.demo.folders import STEPS
 from ssiqa.demo.photographs import PORTRAITS, REGION, SCENES, SCENES_TO_THE_RIGHT
-from ssiqa.errors import SsiqaError
+from ssiqa.errors import RunError, SsiqaError
 
 pytest.importorskip("skimage", reason="the demo needs scikit-image")
 
@@ -82,11 +82,8 @@ def test_readme_says_that_scores_are_no_opinions(demo: DemoFolders) -> None:
         assert ("NOT human opinions" in text) == (folder / "labels.csv").exists()
 
 
-def test_same_seed_gives_the_same_bytes_and_another_seed_others(
-    demo: DemoFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("PORTRAITS", "SCENES", "SCENES_TO_THE_RIGHT"):  # the first photograph of each will do
-        monkeypatch.setattr(folders, name, getattr(folders, name)[:1])
+@pytest.mark.usefixtures("one_photograph")
+def test_same_seed_gives_the_same_bytes_and_another_seed_others(demo: DemoFolders, tmp_path: Path) -> None:
     again, other = make_demo_folders(tmp_path / "again"), make_demo_folders(tmp_path / "other", seed=1)
     for first, second, third in zip(demo, again, other, strict=True):
         images = [path.relative_to(second) for path in second.rglob("*.png")]
@@ -97,6 +94,42 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(
             rows = [set((folder / "labels.csv").read_text().splitlines()) for folder in (first, second, third)]
             assert rows[1] <= rows[0]
             assert rows[2] != rows[1]
+
+
+@pytest.fixture
+def one_photograph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Demos of the first photograph of each folder, which take less time."""
+    for name in ("PORTRAITS", "SCENES", "SCENES_TO_THE_RIGHT"):
+        monkeypatch.setattr(folders, name, getattr(folders, name)[:1])
+
+
+def contents(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("marker", [None, "{}", '{"seed": 1, "version": "0"}', "mine"])
+def test_files_of_the_user_survive(tmp_path: Path, marker: str | None) -> None:
+    (tmp_path / "labeled").mkdir()
+    (tmp_path / "labeled/labels.csv").write_text("image,mos\nprecious.png,3\n")
+    if marker is not None:
+        (tmp_path / "demo.json").write_text(marker)
+    before = contents(tmp_path)
+    with pytest.raises(RunError, match=r"is not empty and holds no demo with seed 0 .*; choose another folder"):
+        make_demo_folders(tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.usefixtures("one_photograph")
+def test_a_demo_is_made_again_with_its_own_seed_only(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").touch()
+    made = make_demo_folders(tmp_path)
+    first = contents(tmp_path)
+    with pytest.raises(RunError, match="no demo with seed 1"):
+        make_demo_folders(tmp_path, seed=1)
+    assert contents(tmp_path) == first
+    (made.labeled / "labels.csv").unlink()  # as when it was stopped half-way
+    make_demo_folders(tmp_path)
+    assert contents(tmp_path) == first
 
 
 def test_without_scikit_image_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

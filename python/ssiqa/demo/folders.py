@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -18,12 +18,14 @@ from ssiqa.demo import distortions
 from ssiqa.demo.distortions import Distortion, Image
 from ssiqa.demo.photographs import PORTRAITS, SCENES, SCENES_TO_THE_RIGHT, Photograph, cut_regions
 from ssiqa.demo.similarity import similarity
-from ssiqa.errors import SsiqaError
-from ssiqa.files import write_text, written_beside
+from ssiqa.errors import RunError, SsiqaError
+from ssiqa.files import read_json, write_json, write_text, written_beside
+from ssiqa.version import __version__
 
 STEPS = 4
 """How many strengths of each distortion a region gets."""
 
+_MARKER = "demo.json"
 _FIRST_WORLD = (distortions.jpeg, distortions.gaussian_blur, distortions.white_noise, distortions.low_contrast)
 _SECOND_WORLD = (
     distortions.jpeg2000,
@@ -86,16 +88,37 @@ def make_demo_folders(root: Path, seed: int = 0) -> DemoFolders:
     The scores are a full-reference metric, not human opinions; a README.txt in each folder says so.
 
     Raises:
+        RunError: `root` holds something else than this demo; nothing in it has been touched.
         SsiqaError: scikit-image is not installed, or the folders cannot be written.
     """
     folders = DemoFolders(root / "labeled", root / "unlabeled", root / "unlabeled_test")
     try:
+        _claim(root, {"seed": seed, "version": __version__})
         _make_folder(folders.labeled, PORTRAITS, _FIRST_WORLD, (seed, 0), scored=True)
         _make_folder(folders.unlabeled, SCENES, _SECOND_WORLD, (seed, 1), scored=False)
         _make_folder(folders.unlabeled_test, SCENES_TO_THE_RIGHT, _SECOND_WORLD, (seed, 2), scored=True)
     except OSError as error:
         raise SsiqaError(f"The demo folders cannot be written to {root} ({error}): choose another place.") from error
     return folders
+
+
+def _claim(root: Path, identity: dict[str, Any]) -> None:
+    """Mark a new or empty folder as this demo's, or find the mark there: files of others are never written over."""
+    marker = root / _MARKER
+    if not root.exists() or all(item.name.startswith(".") for item in root.iterdir()):
+        write_json(marker, identity)
+    elif not marker.is_file() or _read_marker(marker) != identity:
+        raise RunError(
+            f"{root} is not empty and holds no demo with seed {identity['seed']} by ssiqa {identity['version']}; "
+            "choose another folder."
+        )
+
+
+def _read_marker(marker: Path) -> Any:
+    try:
+        return read_json(marker)
+    except ValueError:  # somebody's file of the same name
+        return None
 
 
 def _make_folder(
