@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ssiqa.adaptation import adapt
 from ssiqa.demo.folders import make_demo_folders
-from ssiqa.metrics import Evaluation, evaluate
+from ssiqa.metrics import evaluate, figure
 
 _TEXT = """\
 Before and after adaptation, against a full-reference metric (not human opinions):
@@ -25,6 +27,7 @@ Look inside:
 Next, with your own photos:
   ssiqa score {student} YOUR_PHOTO.jpg
   ssiqa adapt YOUR_LABELED_FOLDER YOUR_UNLABELED_FOLDER -o run"""
+_SHOWN = ("srcc", "plcc")
 
 
 def run_demo(output: Path, seed: int = 0) -> str:
@@ -35,15 +38,15 @@ def run_demo(output: Path, seed: int = 0) -> str:
     """
     folders = make_demo_folders(output, seed)
     adaptation = adapt(folders.labeled, folders.unlabeled, output / "run", seed=seed)
-    holdout = {name: Evaluation(**values) for name, values in adaptation.report["holdout"].items()}
+    holdout = adaptation.report["holdout"]
     test = {
-        name: evaluate(scorer, folders.unlabeled_test)
+        name: evaluate(scorer, folders.unlabeled_test).to_dict()
         for name, scorer in (("teacher", adaptation.teacher), ("student", adaptation.student))
     }
     width = max(len(str(folder)) for folder in (*folders, output / "run"))
     return _TEXT.format(
-        n_a=holdout["teacher"].n,
-        n_b=test["teacher"].n,
+        n_a=holdout["teacher"]["n"],
+        n_b=test["teacher"]["n"],
         a=_row(holdout["teacher"], holdout["student"]),
         b=_row(test["teacher"], test["student"]),
         labeled=f"{folders.labeled!s:<{width}}",
@@ -54,5 +57,6 @@ def run_demo(output: Path, seed: int = 0) -> str:
     )
 
 
-def _row(before: Evaluation, after: Evaluation) -> str:
-    return f"{before.srcc:.3f}   {before.plcc:.3f}         {after.srcc:.3f}   {after.plcc:.3f}"
+def _row(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    srcc, plcc, srcc_after, plcc_after = (figure(values[name]) for values in (before, after) for name in _SHOWN)
+    return f"{srcc:<7} {plcc:<13} {srcc_after:<7} {plcc_after}"
