@@ -12,8 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ssiqa import kernels as kernels
     from ssiqa.adaptation import adapt as adapt
     from ssiqa.config import Config as Config
+    from ssiqa.config import Schedule as Schedule
     from ssiqa.errors import IllConditionedError as IllConditionedError
     from ssiqa.errors import SsiqaError as SsiqaError
     from ssiqa.krr import KernelRidge as KernelRidge
@@ -30,6 +32,7 @@ _HOMES = {
     "Evaluation": "ssiqa.metrics",
     "IllConditionedError": "ssiqa.errors",
     "KernelRidge": "ssiqa.krr",
+    "Schedule": "ssiqa.config",
     "Scorer": "ssiqa.scorer",
     "SsiqaError": "ssiqa.errors",
     "__version__": "ssiqa.version",
@@ -38,10 +41,12 @@ _HOMES = {
     "load": "ssiqa.scorer",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = sorted([*_HOMES, "kernels"])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "kernels":
+        return import_module("ssiqa.kernels")
     if name not in _HOMES:
         raise AttributeError(f"module 'ssiqa' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

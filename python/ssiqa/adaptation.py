@@ -12,8 +12,8 @@ from ssiqa.config import make_config
 from ssiqa.device import pick_device
 from ssiqa.learner import Learner
 from ssiqa.material import Material, OnError, RatedPhotos, gather
-from ssiqa.results import Adaptation, finish, identity, load_finished
-from ssiqa.run import PhaseRecord, open_run
+from ssiqa.results import Adaptation, finish, is_finished, load_finished
+from ssiqa.run import PhaseRecord, check_folder, open_run
 
 
 def adapt(
@@ -53,13 +53,15 @@ def adapt(
         >>> adaptation.student.score("photo.jpg")  # doctest: +SKIP
         63.1
     """
-    config = make_config(preset, **settings)
-    learner = Learner(config, pick_device(device))
+    config, where = make_config(preset, **settings), pick_device(device)
+    folder = Path(output_dir or f"runs/{Path(labeled_dir).resolve().name}-to-{Path(unlabeled_dir).resolve().name}")
+    identity = config.identity() | {"device": where.type}
+    check_folder(folder, identity)
+    learner = Learner(config, where)
     material = gather(labeled_dir, unlabeled_dir, config, on_error)
-    folder = Path(output_dir or f"runs/{material.labeled.root.name}-to-{material.unlabeled.root.name}")
-    with open_run(folder, identity(config, material)) as run:
-        if adaptation := load_finished(run):
-            return adaptation
+    with open_run(folder, identity | {"fingerprints": material.fingerprints}) as run:
+        if is_finished(run):
+            return load_finished(run)
         if run.records:
             run.load_weights(learner.model, phase=len(run.records) - 1)
         else:

@@ -28,7 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class _Group(click.Group):
-    """Turns the package's own errors into one line and exit code 2, and Ctrl-C into 130."""
+    """Turns the package's own errors and the system's into one line and exit code 2, and Ctrl-C into 130."""
 
     def invoke(self, context: click.Context) -> object:
         try:
@@ -36,8 +36,15 @@ class _Group(click.Group):
         except SsiqaError as error:
             click.echo(f"ssiqa: {error}", err=True)
             context.exit(2)
+        except OSError as error:
+            click.echo(f"ssiqa: {error.filename or 'a file'}: {error.strerror or error}.", err=True)
+            context.exit(2)
         except KeyboardInterrupt:
-            click.echo("ssiqa: stopped; the same command goes on after the last finished phase.", err=True)
+            resumable = context.invoked_subcommand in ("adapt", "demo")
+            click.echo(
+                f"ssiqa: stopped{'; the same command goes on after the last finished phase' if resumable else ''}.",
+                err=True,
+            )
             context.exit(130)
 
 
@@ -111,6 +118,8 @@ def score(scorer: Path, images: tuple[Path, ...], output: Path | None) -> None:
     if output and output.suffix not in (".csv", ".json"):
         raise SsiqaError(f"--output {output} must end in .csv or .json.")
     loaded = load(scorer)
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)  # fails now rather than after hours of scoring
     rows, failed = [], 0
     paths = list(_expand(images))
     for path, value in zip(paths, loaded.score_each(paths), strict=True):
@@ -150,7 +159,7 @@ def info() -> None:
     from ssiqa.info import facts
 
     for name, value in facts().items():
-        click.echo(f"{name:<12} {value}")
+        click.echo(f"{name:<14} {value}")
 
 
 @main.command()
@@ -167,11 +176,15 @@ def demo(output: Path, seed: int) -> None:
 
 
 def _echo_adaptation(adaptation: Adaptation) -> None:
+    from ssiqa.metrics import figure
+
     report = adaptation.report
     click.echo("Hold-out of the labelled photos (never trained on):")
     for name, title in (("teacher", "before adaptation"), ("student", "after adaptation")):
         values = report["holdout"][name]
-        click.echo(f"  {title:<18} SRCC {values['srcc']:.3f}  PLCC {values['plcc']:.3f}  RMSE {values['rmse']:.4g}")
+        click.echo(
+            f"  {title:<18} SRCC {figure(values['srcc'])}  PLCC {figure(values['plcc'])}  RMSE {values['rmse']:.4g}"
+        )
     skipped = report["data"]["unlabeled"]["skipped"]
     if skipped:
         click.echo(f"{len(skipped)} unlabelled photos could not be read and were skipped; report.json lists them.")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal
 
 from ssiqa.errors import SsiqaError
+from ssiqa.files import sha256
 
 PRESETS = ("default", "paper")
+
+SCHEMA = 1
+"""Of what a run keeps; a run is only continued by the same."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,9 @@ class Schedule:
         decay_every: Epochs, counted from the end of warm-up, after which the rate falls to a tenth, again and again.
         warmup_epochs: Leading epochs over which the rate rises linearly, step by step.
         batch_size: Crops in an optimiser step.
+
+    Raises:
+        SsiqaError: A value is out of range.
     """
 
     epochs: int
@@ -28,6 +36,11 @@ class Schedule:
     decay_every: int
     warmup_epochs: int = 0
     batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        for name, low in (("epochs", 1), ("decay_every", 1), ("warmup_epochs", 0), ("batch_size", 1)):
+            _require_whole(name, getattr(self, name), low)
+        _require_number("lr", self.lr, 0, inf)
 
     def rate(self, epoch: int, progress: float) -> float:
         """Learning rate at ``progress`` (0..1) of ``epoch`` (from 0)."""
@@ -43,22 +56,25 @@ class Config:
     Attributes:
         backbone: timm model name.
         weights: Local weight file for the backbone, or None for embedded or downloaded ones.
-        feature_dim: Size of the projection before the head, or None for the backbone's pooled output.
+        feature_dim: Size of the projection before the head; 0 for none, so that the pooled output is the feature.
         frozen: Share (0..1) of the backbone's first layers that keep their pretrained weights.
         probe_head: Start the head from closed-form ridge regression on the pretrained features instead of from zero,
-            so that the first gradient steps do not distort the features to fit a random head.
+            so that the first gradient steps do not distort the features to fit an unfitted head.
         teacher: Schedule of phase 0.
         student: Schedule of phases 1 to N.
         short_side: Working resolution: pixels of a photo's shorter side.
         grid: Scoring averages ``grid * grid`` crops.
         weak_crops: Random crops per photo that are pooled into its features.
-        holdout: Share of A that is never trained on.
+        holdout: Share (0..1, exclusive) of A that is never trained on.
         blocks: N, the number of blocks that B is cut into.
         replay_every: K1 = K2 of SDK-Sample: one exemplar for this many photos; 0 switches replay off.
         krr: Pseudo-labels by kernel ridge regression; otherwise the teacher's own predictions.
         gamma: RBF width, or "auto" for leave-one-out.
         alpha: Ridge penalty (the paper's lambda), or "auto" for leave-one-out.
         seed: Root of every random choice.
+
+    Raises:
+        SsiqaError: A value is out of range.
     """
 
     backbone: str
@@ -70,7 +86,7 @@ class Config:
     grid: int
     weak_crops: int
     weights: str | None = None
-    feature_dim: int | None = None
+    feature_dim: int = 0
     holdout: float = 0.2
     blocks: int = 3
     replay_every: int = 100
@@ -79,8 +95,49 @@ class Config:
     alpha: float | Literal["auto"] = "auto"
     seed: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def __post_init__(self) -> None:
+        for name in ("short_side", "grid", "weak_crops", "blocks"):
+            _require_whole(name, getattr(self, name), 1)
+        for name in ("feature_dim", "replay_every", "seed"):
+            _require_whole(name, getattr(self, name), 0)
+        for name in ("krr", "probe_head"):
+            if not isinstance(getattr(self, name), bool):
+                raise SsiqaError(f"{name} is {getattr(self, name)!r}; it must be True or False.")
+        for name in ("teacher", "student"):
+            if not isinstance(getattr(self, name), Schedule):
+                raise SsiqaError(f"{name} is {getattr(self, name)!r}; it must be an ssiqa.Schedule.")
+        for name in ("gamma", "alpha"):
+            if getattr(self, name) != "auto":
+                _require_number(name, getattr(self, name), 0, inf, otherwise=" or 'auto'")
+        _require_number("holdout", self.holdout, 0, 1)
+        if self.frozen:
+            _require_number("frozen", self.frozen, 0, 1.000001)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same run, as JSON values; a weight file counts by what it holds.
+
+        Raises:
+            SsiqaError: The weight file cannot be read.
+        """
+        if self.weights is None:
+            return {"schema": SCHEMA, "settings": asdict(self)}
+        try:
+            content = sha256(Path(self.weights))
+        except OSError as error:
+            raise SsiqaError(f"The weight file {self.weights} cannot be read; check the path.") from error
+        return {"schema": SCHEMA, "settings": asdict(self) | {"weights": content}}
+
+
+def _require_whole(name: str, value: object, low: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise SsiqaError(f"{name} is {value!r}; it must be a whole number, {low} or more.")
+
+
+def _require_number(name: str, value: object, low: float, high: float, otherwise: str = "") -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if not (number and low < value < high):  # type: ignore[operator]
+        limits = f"above {low:g}" + (f" and below {high:g}" if isfinite(high) else "")
+        raise SsiqaError(f"{name} is {value!r}; it must be a number {limits}{otherwise}.")
 
 
 _DEFAULT = Config(
@@ -88,13 +145,14 @@ _DEFAULT = Config(
     frozen=1 / 3,
     probe_head=True,
     teacher=Schedule(epochs=6, lr=1e-4, decay_every=3, warmup_epochs=1),
-    student=Schedule(epochs=4, lr=5e-5, decay_every=2),
+    student=Schedule(epochs=4, lr=1e-5, decay_every=2),
     short_side=384,
     grid=3,
     weak_crops=4,
 )
 
-# Implementation Details of the paper; the short side and the ten crops are those of the authors' test protocol.
+# Implementation Details of the paper. The projection, ten crops a photo and 384 pixels (KonIQ's height there) are those
+# of the authors' published code.
 _PAPER = Config(
     backbone="deit3_small_patch16_224.fb_in1k",
     feature_dim=192,
@@ -120,23 +178,12 @@ def make_config(preset: str = "default", **changes: Any) -> Config:
     """
     if preset not in PRESETS:
         raise SsiqaError(f"No preset {preset!r}; there are: {', '.join(PRESETS)}.")
+    known = [field.name for field in fields(Config)]
+    if unknown := [name for name in changes if name not in known]:
+        raise SsiqaError(f"No setting {unknown[0]!r}; there are: {', '.join(known)}.")
+    # NumPy's numbers become Python's, which JSON can keep.
+    changes = {name: getattr(value, "item", lambda value=value: value)() for name, value in changes.items()}
     changes = {name: value for name, value in changes.items() if value is not None}
     if "weights" in changes:
         changes["weights"] = str(Path(changes["weights"]).resolve())
-    try:
-        config = replace(_PAPER if preset == "paper" else _DEFAULT, **changes)
-    except TypeError as error:
-        raise SsiqaError(f"Unknown setting: {error}.") from error
-    _validate(config)
-    return config
-
-
-def _validate(config: Config) -> None:
-    if config.blocks < 1:
-        raise SsiqaError(f"blocks is {config.blocks}; it must be at least 1.")
-    if config.seed < 0:
-        raise SsiqaError(f"seed is {config.seed}; it must not be negative.")
-    for name in ("gamma", "alpha"):
-        value = getattr(config, name)
-        if value != "auto" and not (isinstance(value, int | float) and 0 < value < float("inf")):
-            raise SsiqaError(f"{name} is {value!r}; it must be a positive number or 'auto'.")
+    return replace(_PAPER if preset == "paper" else _DEFAULT, **changes)

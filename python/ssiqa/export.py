@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ssiqa.data import LabelScale
 from ssiqa.errors import ExportError
-from ssiqa.files import written_beside
+from ssiqa.files import to_json, written_beside
 from ssiqa.models import QualityModel
 from ssiqa.preprocess import Preprocess
 from ssiqa.scorer import CARD
@@ -71,10 +71,10 @@ def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card:
         expected = [eager(images).numpy() for images in batches]
     with written_beside(path) as beside:
         with torchscript():
-            torch.jit.save(traced, str(beside), _extra_files={CARD: json.dumps(card)})
+            torch.jit.save(traced, str(beside), _extra_files={CARD: to_json(card)})
         found = _scores_in_fresh_process(beside, batches)
-        worst = max(float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True))
-        # Written so that NaN fails too.
+        # NumPy's maximum keeps NaN, and the comparison is written so that NaN fails it.
+        worst = float(np.max(np.abs(np.concatenate(expected) - np.concatenate(found))))
         if not worst <= _TOLERANCE * eager.scale.span:
             raise ExportError(
                 f"{path.name} was not written: its scores differ from the model's by {worst:.3g}, more than "
@@ -97,7 +97,7 @@ def _scores_in_fresh_process(scorer: Path, batches: list[Tensor]) -> list[np.nda
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images.pt"
         torch.save(batches, images)
-        # "-c" in an empty folder: neither this package nor the caller's folder is on the module path.
+        # "-c" in an empty folder: nothing of the caller's folder is imported, and the script imports only torch.
         finished = subprocess.run(
             [sys.executable, "-c", source, str(scorer.resolve()), str(images)],
             cwd=folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -25,17 +26,30 @@ def written_beside(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """UTF-8; file names that are not Unicode come out as the bytes they are."""
     with written_beside(path) as beside:
-        beside.write_text(text, encoding="utf-8", newline="")
+        beside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Strict JSON: not-a-number becomes null, because JSON has no word for it."""
-    write_text(path, json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, to_json(value) + "\n")
 
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def to_json(value: Any) -> str:
+    """Strict JSON: not-a-number becomes null, because JSON has no word for it."""
+    return json.dumps(_without_nan(value), indent=2, allow_nan=False)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _without_nan(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from ssiqa.models import build_model
 from ssiqa.photos import Photos
 from ssiqa.preprocess import Preprocess
 from ssiqa.progress import Task
+from ssiqa.seeding import generator
 
 
 class Learner:
@@ -28,6 +31,7 @@ class Learner:
 
     def __init__(self, config: Config, device: torch.device) -> None:
         self.config = config
+        self._device = device
         weights = Path(config.weights) if config.weights else None
         self.model = build_model(config.backbone, weights, config.feature_dim, config.seed).to(device)
         self.model.freeze_first_layers(config.frozen)
@@ -53,7 +57,8 @@ class Learner:
     def fit(self, rated: RatedPhotos, phase: int) -> list[float]:
         """Train on the photos, on strong crops, by the schedule of the phase; the mean loss of each epoch."""
         schedule = self.config.student if phase else self.config.teacher
-        with Task(f"{self._title(phase)}, training", schedule.epochs * len(rated.photos)) as task:
+        task = Task(f"{self._title(phase)}, training", schedule.epochs * len(rated.photos))
+        with task, self._seeded_torch(phase):
             return train.fit(
                 self.model,
                 self.photos,
@@ -64,6 +69,14 @@ class Learner:
                 phase=phase,
                 task=task,
             )
+
+    @contextmanager
+    def _seeded_torch(self, phase: int) -> Iterator[None]:
+        """Some backbones have dropout, which draws from torch's own generators: here they start from the seed."""
+        devices = [self._device.index or 0] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(int(generator(self.config.seed, "dropout", phase).integers(1 << 62)))
+            yield
 
     def _title(self, phase: int) -> str:
         return f"Phase {phase} of {self.config.blocks}"

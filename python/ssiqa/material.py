@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssiqa.config import Config
 from ssiqa.data import (
+    MINIMUM_LABELED,
     LabeledFolder,
     UnlabeledFolder,
     check_images,
@@ -20,6 +21,7 @@ from ssiqa.data import (
     read_labeled_folder,
     read_unlabeled_folder,
 )
+from ssiqa.errors import DataError, SsiqaError
 from ssiqa.progress import Task
 
 OnError = Literal["raise", "skip"]
@@ -122,10 +124,21 @@ def gather(
         on_error: What an unreadable photo of B does; one of A always raises.
 
     Raises:
-        DataError: Something in the folders cannot be used; nothing has been trained or written yet.
+        SsiqaError: Something in the folders cannot be used; nothing has been trained or written yet.
     """
+    if on_error not in get_args(OnError):
+        raise SsiqaError(f"on_error is {on_error!r}; it must be one of: {', '.join(get_args(OnError))}.")
     labeled, unlabeled = read_labeled_folder(labeled_dir), read_unlabeled_folder(unlabeled_dir)
+    if len(labeled.images) < MINIMUM_LABELED:
+        raise DataError(
+            f"{labeled.root} holds {len(labeled.images)} labelled images; training needs at least {MINIMUM_LABELED}."
+        )
     train, holdout = holdout_split(labeled.groups, config.holdout, config.seed)
+    if min(len(train), len(holdout)) < 2:
+        raise DataError(
+            f"The groups in {labeled.root / 'labels.csv'} leave {len(train)} images to train on and {len(holdout)} to "
+            "hold out; give smaller groups, so that each side gets at least 2."
+        )
     with Task("Checking photos", len(labeled.images) + len(unlabeled.images)) as task:
 
         def tick(done: int, total: int) -> None:

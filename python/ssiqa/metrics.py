@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ssiqa.errors import DataError
+from ssiqa.progress import Task
 
 if TYPE_CHECKING:
     from ssiqa.scorer import Scorer
@@ -38,9 +39,13 @@ class Evaluation:
         return asdict(self)
 
     def __str__(self) -> str:
-        return (
-            f"SRCC {self.srcc:.3f}  PLCC {self.plcc:.3f}  KRCC {self.krcc:.3f}  RMSE {self.rmse:.4g}  ({self.n} photos)"
-        )
+        correlations = f"SRCC {figure(self.srcc)}  PLCC {figure(self.plcc)}  KRCC {figure(self.krcc)}"
+        return f"{correlations}  RMSE {self.rmse:.4g}  ({self.n} photos)"
+
+
+def figure(value: float | None) -> str:
+    """A correlation as people read it; not-a-number, or JSON's null for it, is "undefined"."""
+    return "undefined" if value is None or np.isnan(value) else f"{value:.3f}"
 
 
 def agreement(scores: ArrayLike, labels: ArrayLike) -> Evaluation:
@@ -85,7 +90,9 @@ def evaluate(scorer: Scorer, labeled_dir: str | PathLike[str]) -> Evaluation:
     from ssiqa.data import read_labeled_folder
 
     folder = read_labeled_folder(labeled_dir)
-    scores = scorer.score([folder.root / image for image in folder.images])
+    photos = [folder.root / image for image in folder.images]
+    with Task("Scoring", len(photos)) as task:
+        scores = scorer.score(task.each(photos))
     result = agreement(scores, folder.labels)
     if scorer.scale.sign != folder.scale.sign:
         result = Evaluation(-result.plcc, -result.srcc, -result.krcc, result.rmse, result.n)

@@ -15,32 +15,39 @@ T = TypeVar("T")
 
 logger = logging.getLogger("ssiqa")
 
+SECONDS_BETWEEN_LINES = 30.0
+
 
 class Task:
-    """One stretch of work with a known length; use as a context manager.
+    """One stretch of work with a known number of images; use as a context manager.
 
-    On a terminal it is a bar with images/s and the time left, otherwise one log line when it ends.
+    On a terminal it is a bar with images/s and the time left. Elsewhere it is a log line now and then with the same
+    facts, and one when it ends.
     """
 
-    def __init__(self, title: str, total: int, unit: str = "img") -> None:
-        self._title, self._unit = title, unit
+    def __init__(self, title: str, total: int) -> None:
+        self._title, self._total = title, total
         self._done = 0
         self._facts = ""
-        self._started = time.perf_counter()
-        self._bar = tqdm(
-            total=total, desc=title, unit=f" {unit}", file=sys.stderr, disable=not sys.stderr.isatty(), leave=True
-        )
+        self._started = self._last_line = time.perf_counter()
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._bar = tqdm(total=total, desc=title, unit=" img", disable=not terminal)
 
     def advance(self, count: int, **facts: str | float) -> None:
-        """``count`` more images are done; ``facts`` (epoch, loss) are shown beside the bar."""
+        """``count`` more images are done; ``facts`` (epoch, loss) are shown beside the progress."""
         self._done += count
         if facts:
-            self._facts = ", ".join(
+            self._facts = ", " + ", ".join(
                 f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
                 for name, value in facts.items()
             )
-            self._bar.set_postfix_str(self._facts, refresh=False)
-        self._bar.update(count)
+        if not self._bar.disable:
+            self._bar.set_postfix_str(self._facts.removeprefix(", "), refresh=False)
+            self._bar.update(count)
+        elif time.perf_counter() - self._last_line >= SECONDS_BETWEEN_LINES:
+            rate = self._done / (time.perf_counter() - self._started)
+            left = (self._total - self._done) / rate
+            self._line(f"{self._done} of {self._total} img{self._facts}, {rate:.1f} img/s, {left:.0f} s left")
 
     def each(self, items: Iterable[T]) -> Iterator[T]:
         """``items`` one by one, each counted when the next is asked for."""
@@ -57,5 +64,8 @@ class Task:
         self._bar.close()
         if self._bar.disable and error is None:
             seconds = max(time.perf_counter() - self._started, 1e-9)
-            rate = f"{self._done} {self._unit} in {seconds:.1f} s ({self._done / seconds:.1f} {self._unit}/s)"
-            logger.info("%s: %s", self._title, ", ".join(filter(None, (rate, self._facts))))
+            self._line(f"{self._done} img{self._facts}, {self._done / seconds:.1f} img/s, {seconds:.1f} s in all")
+
+    def _line(self, text: str) -> None:
+        self._last_line = time.perf_counter()
+        logger.info("%s: %s", self._title, text)

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from ssiqa.config import Config
 from ssiqa.errors import RunError
 from ssiqa.export import ScoringModule, save, trace
 from ssiqa.files import read_json, write_json, write_text
@@ -43,21 +42,22 @@ class Adaptation:
     report: dict[str, Any]
 
 
-def identity(config: Config, material: Material) -> dict[str, Any]:
-    """What makes two runs the same run, as JSON values."""
-    return {"schema": SCHEMA, "settings": config.to_dict(), "fingerprints": material.fingerprints}
+def is_finished(run: Run) -> bool:
+    """The report is written last."""
+    return (run.folder / REPORT).is_file()
 
 
-def load_finished(run: Run) -> Adaptation | None:
-    """The adaptation, if the run is finished: its report is written last."""
-    if not (run.folder / REPORT).is_file():
-        return None
+def load_finished(run: Run) -> Adaptation:
+    """The adaptation of a finished run.
+
+    Raises:
+        RunError: A scorer is missing.
+    """
     missing = [name for name in (STUDENT, TEACHER) if not (run.folder / name).is_file()]
     if missing:
         raise RunError(f"{run.folder} is finished but lacks {missing[0]}; delete {REPORT} in it to make it again.")
-    return Adaptation(
-        load(run.folder / STUDENT), load(run.folder / TEACHER), run.folder, read_json(run.folder / REPORT)
-    )
+    student, teacher = load(run.folder / STUDENT), load(run.folder / TEACHER)
+    return Adaptation(student, teacher, run.folder, read_json(run.folder / REPORT))
 
 
 def finish(run: Run, learner: Learner, material: Material) -> Adaptation:
@@ -68,7 +68,7 @@ def finish(run: Run, learner: Learner, material: Material) -> Adaptation:
     }
     write_text(run.folder / PSEUDO_LABELS, _pseudo_label_table(run, material))
     report = {
-        **identity(learner.config, material),
+        **run.identity,
         "version": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -78,9 +78,7 @@ def finish(run: Run, learner: Learner, material: Material) -> Adaptation:
         "phases": [record.summary() for record in run.records],
     }
     write_json(run.folder / REPORT, report)
-    adaptation = load_finished(run)
-    assert adaptation is not None
-    return adaptation
+    return load_finished(run)
 
 
 def _export(run: Run, learner: Learner, material: Material, name: str, phase: int | None = None) -> Evaluation:

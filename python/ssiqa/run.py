@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ssiqa.errors import RunError
@@ -64,18 +65,23 @@ class Run:
 
     Attributes:
         folder: The output folder.
+        identity: Settings and fingerprints.
         records: Records of the finished phases, in order.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
         self.folder = folder
+        self.identity = identity
         self.records: list[PhaseRecord] = []
         while (path := self._record_path(len(self.records))).is_file():
-            self.records.append(PhaseRecord(**read_json(path)))
+            with _damage_named(path):
+                self.records.append(PhaseRecord(**read_json(path)))
 
     def load_weights(self, model: QualityModel, phase: int) -> None:
         """Give ``model`` the weights it had after ``phase``."""
-        model.load_state_dict(load_file(self._weights_path(phase)))
+        path = self._weights_path(phase)
+        with _damage_named(path):
+            model.load_state_dict(load_file(path))
 
     def finish_phase(self, model: QualityModel, record: PhaseRecord) -> None:
         """Keep the phase: first the weights, then the record that declares them complete."""
@@ -103,33 +109,49 @@ def open_run(folder: Path, identity: dict[str, Any]) -> Iterator[Run]:
     Raises:
         RunError: The folder holds a different run or other files, or another process is working in it.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be made a folder ({error.strerror}); choose another output folder.") from error
+    check_folder(folder, identity)
+    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise RunError(f"Another process is working in {folder}; wait for it or choose another folder.") from error
     try:
-        _claim(folder, identity)
-        yield Run(folder)
+        check_folder(folder, identity)
+        for left_over in folder.rglob(".*.part"):
+            left_over.unlink()  # of a process that was killed while it wrote
+        if not (folder / _IDENTITY).is_file():
+            write_json(folder / _IDENTITY, identity)
+        yield Run(folder, identity)
     finally:
         lock.release()
 
 
-def _claim(folder: Path, identity: dict[str, Any]) -> None:
+def check_folder(folder: Path, identity: dict[str, Any]) -> None:
+    """See, touching nothing, that a run of ``identity`` (or of a part of it) could live in ``folder``.
+
+    Raises:
+        RunError: It is a file, or holds a different run or other files.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; choose another output folder.")
     path = folder / _IDENTITY
     if path.is_file():
-        found = read_json(path)
-        different = [name for name in identity if found.get(name) != identity[name]]
+        with _damage_named(path):
+            found = read_json(path)
+            different = [name for name in identity if found.get(name) != identity[name]]
         if different:
             raise RunError(
                 f"{folder} holds another run (different {', '.join(different)}); "
                 "choose another output folder, or delete this one to start again."
             )
-    elif any(not item.name.startswith(".") for item in folder.iterdir()):
+    elif folder.is_dir() and any(not item.name.startswith(".") for item in folder.iterdir()):
         raise RunError(f"{folder} is not empty and holds no run; choose another output folder.")
-    else:
-        write_json(path, identity)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise RunError(f"{path} is missing or damaged; delete the folder of this run to start again.") from error

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssiqa.data import LabelScale, read_image
+from ssiqa.device import pick_device
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.prefetch import prefetch
 from ssiqa.torchscript import torchscript
@@ -87,26 +88,32 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Scorer:
 
     Args:
         path: A ``student.pt`` or ``teacher.pt``.
-        device: Where to run, as torch names it.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
     Raises:
         SsiqaError: No such file, not a TorchScript file, not one of ssiqa's, or of a newer schema.
     """
-    path = Path(path)
+    path, where = Path(path), pick_device(device)
     if not path.is_file():
         raise SsiqaError(f"No scorer at {path}; give the student.pt that adapt wrote.")
     extra: dict[str, Any] = {CARD: ""}
     try:
         with torchscript():
-            module = torch.jit.load(str(path), map_location=device, _extra_files=extra)  # type: ignore[no-untyped-call]
+            module = torch.jit.load(str(path), map_location=where, _extra_files=extra)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise SsiqaError(f"{path} is not a TorchScript file; give the student.pt that adapt wrote.") from error
-    if not extra[CARD]:
-        raise SsiqaError(f"{path} was not exported by ssiqa: it holds no model card.")
-    card = json.loads(extra[CARD])
-    if card["schema"] > SCHEMA:
-        raise SsiqaError(f"{path} has schema {card['schema']}, this ssiqa reads up to {SCHEMA}; upgrade ssiqa.")
-    return Scorer(module, card, torch.device(device))
+    return Scorer(module, _read_card(extra[CARD], path), where)
+
+
+def _read_card(text: str, path: Path) -> dict[str, Any]:
+    try:
+        card: dict[str, Any] = json.loads(text)
+        schema = int(card["schema"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SsiqaError(f"{path} was not exported by ssiqa: it holds no model card.") from error
+    if schema != SCHEMA:
+        raise SsiqaError(f"{path} has schema {schema}, this ssiqa reads {SCHEMA}; use the ssiqa that wrote it.")
+    return card
 
 
 def _pixels_or_error(image: Image) -> NDArray[np.uint8] | DataError:

@@ -61,7 +61,7 @@ def fit(
         order = generator(seed, "order", phase, epoch).permutation(len(paths)).tolist()
         working = photos.working(paths[index] for index in order)
         steps = batches(order, schedule.batch_size)
-        total = 0.0
+        total, seen = 0.0, 0
         for number, step in enumerate(steps, start=1):
             crops = [
                 random_crop(image, photos.preprocess.crop, generator(seed, "strong", phase, epoch, index), flip=True)
@@ -75,9 +75,10 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item() * len(step)
-            task.advance(len(step), epoch=f"{epoch + 1}/{schedule.epochs}", loss=loss.item())
-        if not np.isfinite(total):
-            raise SsiqaError(f"The loss of phase {phase} is no longer finite; lower the learning rate ({schedule.lr}).")
+            seen += len(step)
+            task.advance(len(step), epoch=f"{epoch + 1}/{schedule.epochs}", loss=total / seen)
+        if not (np.isfinite(total) and all(torch.isfinite(parameter).all() for parameter in model.trainable())):
+            raise SsiqaError(f"Phase {phase} diverged; lower the learning rate, which is {schedule.lr:g}.")
         losses.append(total / len(paths))
     return losses
 

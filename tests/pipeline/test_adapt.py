@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
+import torch
+from filelock import FileLock
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 import ssiqa
+from ssiqa import _core
 from ssiqa import adaptation as module
 
 from .conftest import LABELED, UNLABELED, texture, write_photo
@@ -25,6 +32,9 @@ def student_weights(run: Path, phase: int = 2) -> dict[str, Any]:
 def assert_same_student(a: Path, b: Path) -> None:
     first, second = student_weights(a), student_weights(b)
     assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert (a / "pseudo_labels.csv").read_text() == (b / "pseudo_labels.csv").read_text()
+    photo = texture(50, 1.0)
+    assert ssiqa.load(a / "student.pt").score(photo) == ssiqa.load(b / "student.pt").score(photo)
 
 
 def test_run_leaves_everything_it_promises(adaptation: ssiqa.Adaptation, unlabeled: Path) -> None:
@@ -110,7 +120,138 @@ def test_folder_of_another_run_is_refused(
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(ssiqa.SsiqaError, match="not empty"):
         ssiqa.adapt(labeled, unlabeled, tmp_path, **settings)
-    assert (tmp_path / "thesis.txt").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_changed_photos_are_another_run(
+    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    pool = tmp_path / "pool"
+    shutil.copytree(unlabeled, pool)
+    write_photo(pool / "00.png", texture(999, 1.0))
+    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*fingerprints"):
+        ssiqa.adapt(labeled, pool, adaptation.output_dir, **settings)
+
+
+def test_weight_file_counts_by_its_content(
+    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    moved = shutil.copy(settings["weights"], tmp_path / "moved.safetensors")
+    again = ssiqa.adapt(labeled, unlabeled, adaptation.output_dir, **{**settings, "weights": moved})
+    assert again.report == adaptation.report
+
+
+def test_one_process_at_a_time(
+    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any]
+) -> None:
+    with FileLock(adaptation.output_dir / ".lock"), pytest.raises(ssiqa.SsiqaError, match="Another process"):
+        ssiqa.adapt(labeled, unlabeled, adaptation.output_dir, **settings)
+
+
+def test_damaged_run_is_named(
+    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    shutil.copytree(adaptation.output_dir, tmp_path / "run")
+    (tmp_path / "run/report.json").unlink()
+    (tmp_path / "run/checkpoints/phase-1.json").write_text("{")
+    with pytest.raises(ssiqa.SsiqaError, match=r"phase-1\.json is missing or damaged"):
+        ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **settings)
+
+
+@pytest.mark.parametrize("moment", ["between weights and record", "while exporting"])
+def test_a_kill_at_a_bad_moment_costs_one_step(
+    adaptation: ssiqa.Adaptation,
+    labeled: Path,
+    unlabeled: Path,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    shutil.copytree(adaptation.output_dir, run)
+    for name in ("report.json", "student.pt", "teacher.pt", "pseudo_labels.csv", "checkpoints/phase-2.json"):
+        (run / name).unlink()
+    target = "ssiqa.run.write_json" if moment == "between weights and record" else "ssiqa.export.to_json"
+    with monkeypatch.context() as patched:
+        patched.setattr(target, killed)
+        with pytest.raises(KeyboardInterrupt):
+            ssiqa.adapt(labeled, unlabeled, run, **settings)
+    assert not (run / "report.json").exists()
+    ssiqa.adapt(labeled, unlabeled, run, **settings)
+    assert_same_student(adaptation.output_dir, run)
+
+
+def test_dropout_starts_from_the_seed(labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    """A backbone with dropout gives the same student twice, whatever was drawn before."""
+    state = timm.create_model("ghostnet_050", pretrained=False).state_dict()
+    save_file(state, tmp_path / "ghost.safetensors")
+    ghost = {**settings, "backbone": "ghostnet_050", "weights": tmp_path / "ghost.safetensors", "blocks": 1}
+    losses = []
+    for number in range(2):
+        torch.manual_seed(number)
+        report = ssiqa.adapt(labeled, unlabeled, tmp_path / f"run{number}", **ghost).report
+        losses.append([phase["losses"] for phase in report["phases"]])
+    assert losses[0] == losses[1]
+
+
+def test_pseudo_labels_come_from_the_native_core(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = []
+    for name in ("krr_fit", "rbf_matvec", "smallest_difference"):
+        native = getattr(_core, name)
+        monkeypatch.setattr(_core, name, lambda *a, _f=native, _n=name, **k: (called.append(_n), _f(*a, **k))[1])
+    ssiqa.adapt(labeled, unlabeled, tmp_path, **{**settings, "blocks": 1})
+    assert set(called) == {"krr_fit", "rbf_matvec", "smallest_difference"}
+
+
+def test_file_names_that_are_not_unicode(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    pool = tmp_path / "pool"
+    shutil.copytree(unlabeled, pool)
+    shutil.copy(unlabeled / "00.png", os.fsencode(pool) + b"/caf\xe9.png")
+    ssiqa.adapt(labeled, pool, tmp_path / "run", **settings)
+    assert b"caf\xe9.png," in (tmp_path / "run/pseudo_labels.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"blocks": 0}, "blocks is 0; it must be a whole number, 1 or more"),
+        ({"blocks": "3"}, "blocks is '3'"),
+        ({"gamma": -1.0}, "gamma is -1.0; it must be a number above 0 or 'auto'"),
+        ({"holdout": 1.5}, "holdout is 1.5; it must be a number above 0 and below 1"),
+        ({"krr": "no"}, "krr is 'no'; it must be True or False"),
+        ({"teacher": {"epochs": 1}}, "must be an ssiqa.Schedule"),
+        ({"sed": 1}, "No setting 'sed'; there are: backbone"),
+        ({"preset": "fast"}, "No preset 'fast'; there are: default, paper"),
+        ({"device": "tpu"}, "No device 'tpu'; there are: auto, cpu, cuda"),
+        ({"on_error": "Raise"}, "on_error is 'Raise'; it must be one of: raise, skip"),
+    ],
+)
+def test_wrong_settings_are_named(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ssiqa.SsiqaError, match=re.escape(message)):
+        ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **{**settings, **wrong})
+    assert not (tmp_path / "run").exists()
+
+
+def test_groups_that_leave_one_photo_to_hold_out(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    grouped = tmp_path / "labeled"
+    shutil.copytree(labeled, grouped)
+    lines = (labeled / "labels.csv").read_text().splitlines()
+    rows = [f"{line},{'one' if number == 0 else 'rest'}" for number, line in enumerate(lines[1:])]
+    (grouped / "labels.csv").write_text("\n".join([f"{lines[0]},group", *rows]) + "\n")
+    with pytest.raises(ssiqa.SsiqaError, match="give smaller groups"):
+        ssiqa.adapt(grouped, unlabeled, tmp_path / "run", **settings)
 
 
 def test_ablations(labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path) -> None:

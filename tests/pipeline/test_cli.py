@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 import ssiqa
+from ssiqa import config
 from ssiqa.cli import main
 
 from .conftest import texture, write_photo
@@ -84,3 +88,70 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def option_list(settings: dict[str, object]) -> list[object]:
+    return ["--backbone", settings["backbone"], "--weights", settings["weights"], "--blocks", 2]
+
+
+@pytest.fixture
+def quick_default(monkeypatch: pytest.MonkeyPatch, settings: dict[str, object]) -> None:
+    """The default preset, as short as the other runs here."""
+    short = {name: settings[name] for name in ("teacher", "student", "weak_crops", "grid", "short_side")}
+    monkeypatch.setattr("ssiqa.config._DEFAULT", replace(config._DEFAULT, probe_head=False, **short))
+
+
+@pytest.mark.usefixtures("quick_default")
+def test_adapt_says_what_it_gave(
+    labeled: Path, unlabeled: Path, settings: dict[str, object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = tmp_path / "pool"
+    shutil.copytree(unlabeled, pool)
+    (pool / "broken.jpg").write_bytes(b"no photo")
+    result = ssiqa_command("adapt", labeled, pool, "-o", tmp_path / "run", "--on-error", "skip", *option_list(settings))
+    assert result.exit_code == 0, result.output
+    for part in ("before adaptation", "after adaptation", "1 unlabelled photos could not be read", "Next: ssiqa score"):
+        assert part in result.stdout
+    # Not on a terminal: log lines with phase, epoch, loss and speed instead of a bar.
+    assert re.search(r"Phase 0 of 2, training: 38 img, epoch 2/2, loss \d\.\d+, [\d.]+ img/s", caplog.text)
+    assert (tmp_path / "run/student.pt").is_file()
+
+
+@pytest.mark.usefixtures("quick_default")
+def test_ctrl_c_says_how_to_go_on(
+    labeled: Path,
+    unlabeled: Path,
+    settings: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments = ("adapt", labeled, unlabeled, "-o", tmp_path / "run", *option_list(settings))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ssiqa.adaptation.increment", interrupt)
+        result = ssiqa_command(*arguments)
+    assert result.exit_code == 130
+    assert "the same command goes on after the last finished phase" in result.stderr
+    assert (tmp_path / "run/checkpoints/phase-0.safetensors").is_file()
+    assert not list((tmp_path / "run").rglob("*.part"))
+    assert ssiqa_command(*arguments).exit_code == 0
+
+
+def test_undefined_correlations_are_words_not_a_crash(adaptation: ssiqa.Adaptation, tmp_path: Path) -> None:
+    for number in range(3):
+        write_photo(tmp_path / f"{number}.png", texture(0, 0))
+    (tmp_path / "labels.csv").write_text("image,mos\n0.png,1\n1.png,2\n2.png,3\n")
+    result = ssiqa_command("evaluate", adaptation.output_dir / "student.pt", tmp_path)
+    assert result.exit_code == 0
+    assert "SRCC undefined" in result.output
+
+
+def test_a_place_that_cannot_be_written_is_named(adaptation: ssiqa.Adaptation, unlabeled: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    student = adaptation.output_dir / "student.pt"
+    result = ssiqa_command("score", student, unlabeled, "--output", tmp_path / "file/scores.csv")
+    assert result.exit_code == 2
+    assert str(tmp_path / "file") in result.stderr

@@ -3,12 +3,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import ssiqa
+from ssiqa import export
 from ssiqa.data import LabelScale
 from ssiqa.errors import ExportError
 from ssiqa.export import ScoringModule, save, trace
@@ -76,9 +78,31 @@ def test_a_file_that_scores_differently_is_not_written(module: ScoringModule, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nan_scores_are_not_written(module: ScoringModule, tmp_path: Path) -> None:
-    with torch.no_grad():
-        module.model.head.bias += float("nan")
+def test_a_single_nan_score_is_enough_to_refuse(
+    module: ScoringModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = export._scores_in_fresh_process
+
+    def last_is_nan(*arguments: Any) -> Any:
+        scores = real(*arguments)
+        scores[-1][-1] = float("nan")
+        return scores
+
+    monkeypatch.setattr(export, "_scores_in_fresh_process", last_is_nan)
     with pytest.raises(ExportError):
         save(trace(module), module, tmp_path / "student.pt", CARD)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_run_is_not_written(
+    module: ScoringModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.jit, "save", lambda _, path, **__: Path(path).write_bytes(b"half a file"))
+    with pytest.raises(ExportError, match="cannot be run in a fresh process"):
+        save(trace(module), module, tmp_path / "student.pt", CARD)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_card_is_strict_json(module: ScoringModule, tmp_path: Path) -> None:
+    save(trace(module), module, tmp_path / "student.pt", {**CARD, "metrics": {"srcc": float("nan")}})
+    assert ssiqa.load(tmp_path / "student.pt").card["metrics"] == {"srcc": None}

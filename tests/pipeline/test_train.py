@@ -54,7 +54,7 @@ def test_divergence_is_named(weights: Path, labeled: Path) -> None:
     model = build_model(BACKBONE, weights)
     photos = Photos(Preprocess.for_backbone(model.backbone, 176, 2))
     schedule = Schedule(epochs=1, lr=1e-3, decay_every=1, batch_size=8)
-    with Task("test", 1) as task, pytest.raises(SsiqaError, match="no longer finite"):
+    with Task("test", 1) as task, pytest.raises(SsiqaError, match="Phase 0 diverged; lower the learning rate"):
         train.fit(model, photos, paths, np.full(8, np.inf), schedule, seed=0, phase=0, task=task)
 
 
