@@ -23,12 +23,13 @@ MAX_SELECTION_ROWS = 2048
 
 
 class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Ridge regression on the RBF kernel of standardised features, equations (1) to (3) of the paper.
+    """Ridge regression on the RBF kernel of features as they are, equations (1) to (3) of the paper.
 
-    Features are standardised by the mean and standard deviation of the training rows, and y is centred by its mean, so
-    that a row far from all training rows is predicted as that mean. What is "auto" is chosen by the closed-form
+    Features are not standardised one by one: a trained network gives what matters for quality a larger variance, and
+    dividing by it would weigh every other feature up to the same. y is centred by its mean, so that a row far from all
+    training rows is predicted as that mean. What is "auto" is chosen by the closed-form
     leave-one-out error: gamma from 1/8 to 4 times the inverse of the median squared distance, alpha from 1e-4 to 10.
-    The error takes the standardisation as given and accounts exactly for the mean of y without the row left out.
+    The error accounts exactly for the mean of y without the row left out.
 
     Args:
         gamma: Inverse squared width of the kernel, or "auto".
@@ -41,9 +42,7 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         loo_rmse_: Root mean squared leave-one-out error of that choice, in units of y.
         n_selection_: Number of rows on which that error was computed; the fit itself uses all.
         dual_coef_: (n,) weights of the training rows.
-        X_fit_: (n, d) training rows, standardised.
-        X_mean_: (d,) what is subtracted from a feature.
-        X_scale_: (d,) what it is then divided by; 1 for a constant feature.
+        X_fit_: (n, d) training rows.
         y_mean_: Mean of y.
         n_features_in_: Number of features.
 
@@ -65,7 +64,7 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> KernelRidge:
-        """Standardise, choose what is "auto", and solve for the dual coefficients.
+        """Choose what is "auto", and solve for the dual coefficients.
 
         Args:
             X: (n, d) features, n at least 2; float32 stays float32.
@@ -79,9 +78,7 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         _check_parameter("alpha", self.alpha)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], y_numeric=True, ensure_min_samples=2)
         y = np.asarray(y, dtype=np.float64)
-        self.X_mean_ = X.mean(axis=0)
-        self.X_scale_ = np.where(np.ptp(X, axis=0) == 0, 1, X.std(axis=0)).astype(X.dtype)
-        self.X_fit_ = (X - self.X_mean_) / self.X_scale_
+        self.X_fit_ = X
         self.y_mean_ = float(y.mean())
 
         rows = _selection_rows(len(y), self.random_state)
@@ -96,9 +93,8 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Predict the targets of (m, d) features as (m,), in the dtype of the training features."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=self.X_fit_.dtype, reset=False)
-        scaled = (X - self.X_mean_) / self.X_scale_
-        centred = kernels.rbf_matvec(scaled, self.X_fit_, self.dual_coef_, gamma=self.gamma_)
-        return np.asarray(centred + scaled.dtype.type(self.y_mean_))
+        centred = kernels.rbf_matvec(X, self.X_fit_, self.dual_coef_, gamma=self.gamma_)
+        return np.asarray(centred + X.dtype.type(self.y_mean_))
 
 
 class _Choice(NamedTuple):
