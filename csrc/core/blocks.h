@@ -40,8 +40,8 @@ void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, Part part, s
   const std::size_t fitting = round_up(kPackedBytes / (sizeof(T) * std::max<std::size_t>(x.cols, 1)), kBlockCols<T>);
   const std::size_t chunk = std::clamp(round_up(z.rows, kBlockCols<T>), kBlockCols<T>, std::max(fitting, kBlockCols<T>));
   // Few rows are cut finer, so that all threads have some.
-  const std::size_t height = std::clamp(round_up(x.rows / (4 * threads) + 1, kernel.mr), kernel.mr, kBlockRows);
-  PackedRows<T> right(std::min(chunk, z.rows), x.cols, kernel.nr);
+  const std::size_t height = std::clamp(round_up(x.rows / (8 * threads) + 1, kernel.mr), kernel.mr, kBlockRows);
+  PackedRows<T> right(std::min(chunk, z.rows), x.cols, Side::right);
 
   for (std::size_t start = 0; start < z.rows; start += chunk) {
     const std::size_t stop = std::min(start + chunk, z.rows);
@@ -53,7 +53,7 @@ void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, Part part, s
     parallel_for((last_row + height - 1) / height, work, threads, [&](std::size_t task) {
       const std::size_t row = task * height;
       const std::size_t rows = std::min(height, x.rows - row);
-      PackedRows<T> left(rows, x.cols, kernel.mr);
+      PackedRows<T> left(rows, x.cols, Side::left);
       left.fill(x, row, rows, centre, 1);
       Buffer<T> dots(kBlockRows * kBlockCols<T>);
       const std::size_t skipped = part == Part::upper && row > start ? (row - start) / kBlockCols<T> * kBlockCols<T> : 0;

@@ -22,13 +22,15 @@ struct Kernels {
   std::size_t mr;
   std::size_t nr;
 
+  // One panel of mr or nr rows over one feature block, from `count` rows of `features` numbers one after another, and
+  // norms[i] = or += <row i, row i>.
+  void (*pack_left)(const T* rows, std::size_t count, std::size_t features, T* panel, T* norms, bool accumulate);
+  void (*pack_right)(const T* rows, std::size_t count, std::size_t features, T* panel, T* norms, bool accumulate);
+
   // dots[i][j] = or += <left row i, right row j> over one feature block, for whole panels. Each sum runs feature by
-  // feature, like that of `norms`, so that two identical rows are found to be at distance exactly 0.
+  // feature, like that of the norms, so that two identical rows are found to be at distance exactly 0.
   void (*dots)(const T* left, std::size_t left_panels, const T* right, std::size_t right_panels, std::size_t features,
                T* dots, std::size_t stride, bool accumulate);
-
-  // norms[i] = or += <row i, row i> over one feature block of panels that are `width` rows wide.
-  void (*norms)(const T* panels, std::size_t count, std::size_t width, std::size_t features, T* norms, bool accumulate);
 
   // out[j] = max(norm + norms[j] - 2 dots[j], 0). Reads whole vectors, so `count` rounded up to nr; so does the next.
   void (*distances)(const T* dots, T norm, const T* norms, std::size_t count, T* out);

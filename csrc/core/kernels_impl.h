@@ -106,17 +106,20 @@ void dots(const T* left, std::size_t left_panels, const T* right, std::size_t ri
   }
 }
 
-template <class T>
-void norms(const T* panels, std::size_t count, std::size_t width, std::size_t features, T* out, bool accumulate) {
-  for (std::size_t p = 0; p < count; ++p) {
-    T sums[kPanelCols<T>] = {};  // wide enough for both kinds of panel
-    for (std::size_t k = 0; k < features; ++k) {
-      for (std::size_t r = 0; r < width; ++r) sums[r] += panels[r] * panels[r];
-      panels += width;
+template <class T, std::size_t kWidth>
+void pack(const T* rows, std::size_t count, std::size_t features, T* panel, T* norms, bool accumulate) {
+  T sums[kWidth] = {};
+  for (std::size_t k = 0; k < features; ++k) {
+    if (count == kWidth) {
+#pragma GCC unroll 48
+      for (std::size_t r = 0; r < kWidth; ++r) panel[r] = rows[r * features + k];
+    } else {
+      for (std::size_t r = 0; r < kWidth; ++r) panel[r] = r < count ? rows[r * features + k] : T{0};
     }
-    for (std::size_t r = 0; r < width; ++r) out[r] = accumulate ? out[r] + sums[r] : sums[r];
-    out += width;
+    for (std::size_t r = 0; r < kWidth; ++r) sums[r] += panel[r] * panel[r];
+    panel += kWidth;
   }
+  for (std::size_t r = 0; r < kWidth; ++r) norms[r] = accumulate ? norms[r] + sums[r] : sums[r];
 }
 
 // Applies `function` to `count` places, a vector at a time; the last vector is stored in part.
@@ -189,8 +192,9 @@ double dot(const T* a, const T* b, std::size_t count) {
 
 template <class T>
 constexpr Kernels<T> table() {
-  static_assert(kBlockCols<T> % kPanelCols<T> == 0 && SSIQA_PANEL_ROWS <= kPanelCols<T>);
-  return {SSIQA_PANEL_ROWS, kPanelCols<T>, dots<T>, norms<T>, distances<T>, rbf<T>, dot<T>};
+  static_assert(kBlockCols<T> % kPanelCols<T> == 0);
+  return {SSIQA_PANEL_ROWS, kPanelCols<T>, pack<T, SSIQA_PANEL_ROWS>, pack<T, kPanelCols<T>>, dots<T>, distances<T>,
+          rbf<T>, dot<T>};
 }
 
 }  // namespace
