@@ -80,7 +80,7 @@ void bind_rbf_kernel(const py::object& x, const py::object& y, const py::object&
 }
 
 void bind_rbf_matvec(const py::object& x_object, const py::object& z_object, const py::object& coef_object,
-                     const py::object& out_object, double gamma) {
+                     const py::object& out_object, double gamma, bool accumulate_double) {
   const Array x(x_object, "x");
   x.require_float();
   const Array z(z_object, "z");
@@ -94,7 +94,8 @@ void bind_rbf_matvec(const py::object& x_object, const py::object& z_object, con
   shape[0] = x.shape(0);
   out.require_shape(shape);
   with_type(x, [&]<class T>(T) {
-    rbf_matvec(x.matrix<T>(), z.matrix<T>(), coef.columns<T>(), gamma, out.data<T>(), n_threads());
+    rbf_matvec(x.matrix<T>(), z.matrix<T>(), coef.columns<T>(), gamma,
+               accumulate_double ? Accumulate::float64 : Accumulate::float32, out.data<T>(), n_threads());
   });
 }
 
@@ -165,7 +166,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("compiler", [] { return SSIQA_COMPILER; });
   m.def("squared_distances", bind_squared_distances, py::arg("x"), py::arg("y").none(true), py::arg("out"));
   m.def("rbf_kernel", bind_rbf_kernel, py::arg("x"), py::arg("y").none(true), py::arg("out"), py::arg("gamma"));
-  m.def("rbf_matvec", bind_rbf_matvec, py::arg("x"), py::arg("z"), py::arg("coef"), py::arg("out"), py::arg("gamma"));
+  m.def("rbf_matvec", bind_rbf_matvec, py::arg("x"), py::arg("z"), py::arg("coef"), py::arg("out"), py::arg("gamma"),
+        py::arg("accumulate_double"));
   m.def(
       "krr_fit",
       [lapack](const py::object& x, const py::object& y, const py::object& out, double gamma, double alpha) {

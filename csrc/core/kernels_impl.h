@@ -108,18 +108,31 @@ void dots(const T* left, std::size_t left_panels, const T* right, std::size_t ri
 
 template <class T, std::size_t kWidth>
 void pack(const T* rows, std::size_t count, std::size_t features, T* panel, T* norms, bool accumulate) {
-  T sums[kWidth] = {};
   for (std::size_t k = 0; k < features; ++k) {
+    T* const to = panel + k * kWidth;
     if (count == kWidth) {
-#pragma GCC unroll 48
-      for (std::size_t r = 0; r < kWidth; ++r) panel[r] = rows[r * features + k];
+      for (std::size_t r = 0; r < kWidth; ++r) to[r] = rows[r * features + k];
     } else {
-      for (std::size_t r = 0; r < kWidth; ++r) panel[r] = r < count ? rows[r * features + k] : T{0};
+      for (std::size_t r = 0; r < kWidth; ++r) to[r] = r < count ? rows[r * features + k] : T{0};
     }
-    for (std::size_t r = 0; r < kWidth; ++r) sums[r] += panel[r] * panel[r];
-    panel += kWidth;
   }
-  for (std::size_t r = 0; r < kWidth; ++r) norms[r] = accumulate ? norms[r] + sums[r] : sums[r];
+  // By vectors, in a loop of its own: elsewhere the compiler rounds some products before it adds them.
+  constexpr std::size_t kBytes = kWidth * sizeof(T) < SSIQA_VECTOR_BYTES ? kWidth * sizeof(T) : SSIQA_VECTOR_BYTES;
+  constexpr std::size_t kParts = kWidth * sizeof(T) / kBytes;
+  typedef T Part __attribute__((vector_size(kBytes)));  // "using" drops the attribute of a dependent type
+  Part sums[kParts] = {};
+  for (std::size_t k = 0; k < features; ++k) {
+    Part parts[kParts];
+    __builtin_memcpy(parts, panel + k * kWidth, sizeof parts);
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < kParts; ++v) sums[v] += parts[v] * parts[v];
+  }
+  if (accumulate) {
+    Part before[kParts];
+    __builtin_memcpy(before, norms, sizeof before);
+    for (std::size_t v = 0; v < kParts; ++v) sums[v] += before[v];
+  }
+  __builtin_memcpy(norms, sums, sizeof sums);
 }
 
 // Applies `function` to `count` places, a vector at a time; the last vector is stored in part.
