@@ -30,15 +30,18 @@ class FeatureBlocks {
   std::size_t count_;
 };
 
-// Distances do not depend on the origin, but their rounding does: norms are smallest around the mean.
-template <class S>
-std::vector<double> column_means(const MatrixView<S>& x) {
-  std::vector<double> means(x.cols, 0.0);
+// The mean of the columns, rounded to T. Distances do not depend on the origin, but their rounding does: norms are smallest
+// around the mean. Any point near it serves, so the differences may be taken in T.
+template <class T, class S>
+std::vector<T> centre_of(const MatrixView<S>& x) {
+  std::vector<double> sums(x.cols, 0.0);
   for (std::size_t i = 0; i < x.rows; ++i) {
-    for (std::size_t k = 0; k < x.cols; ++k) means[k] += static_cast<double>(x(i, k));
+    for (std::size_t k = 0; k < x.cols; ++k) sums[k] += static_cast<double>(x(i, k));
   }
-  for (double& mean : means) mean /= static_cast<double>(std::max<std::size_t>(x.rows, 1));
-  return means;
+  std::vector<T> centre(x.cols);
+  const double rows = static_cast<double>(std::max<std::size_t>(x.rows, 1));
+  std::ranges::transform(sums, centre.begin(), [rows](double sum) { return static_cast<T>(sum / rows); });
+  return centre;
 }
 
 enum class Side { left, right };
@@ -61,7 +64,7 @@ class PackedRows {
 
   // Throws std::invalid_argument unless every squared norm is finite, with room for the sums that follow.
   template <class S>
-  void fill(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<double>& centre,
+  void fill(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<T>& centre,
             std::size_t threads) {
     constexpr std::size_t kPanelsPerTask = 8;
     padded_ = (rows + width_ - 1) / width_ * width_;
@@ -81,7 +84,7 @@ class PackedRows {
   }
 
   template <class S>
-  void fill_panel(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<double>& centre,
+  void fill_panel(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<T>& centre,
                   std::size_t p, T* centred) {
     T* const norms = norms_.data() + p * width_;
     const auto pack = side_ == Side::left ? kernels<T>().pack_left : kernels<T>().pack_right;
@@ -100,16 +103,14 @@ class PackedRows {
   }
 
   template <class S>
-  static void centre_row(const MatrixView<S>& x, std::size_t row, const double* centre, std::size_t begin,
+  static void centre_row(const MatrixView<S>& x, std::size_t row, const T* centre, std::size_t begin,
                          std::size_t size, T* out) {
     const S* const from = &x(row, begin);
     centre += begin;
     if (x.col_stride == 1) {  // apart, because the compiler can then use vectors
-      for (std::size_t k = 0; k < size; ++k) out[k] = static_cast<T>(static_cast<double>(from[k]) - centre[k]);
+      for (std::size_t k = 0; k < size; ++k) out[k] = static_cast<T>(from[k]) - centre[k];
     } else {
-      for (std::size_t k = 0; k < size; ++k) {
-        out[k] = static_cast<T>(static_cast<double>(x(row, begin + k)) - centre[k]);
-      }
+      for (std::size_t k = 0; k < size; ++k) out[k] = static_cast<T>(x(row, begin + k)) - centre[k];
     }
   }
 
