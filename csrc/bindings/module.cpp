@@ -9,7 +9,7 @@
 #include "cpu.h"
 #include "lapack.h"
 #include "rbf.h"
-#include "select.h"
+#include "selection_binding.h"
 #include "threads.h"
 
 namespace py = pybind11;
@@ -117,24 +117,6 @@ void bind_krr_fit(const py::object& x_object, const py::object& y_object, const 
   });
 }
 
-std::size_t bind_smallest_difference(const py::object& pred_object, const py::object& target_object,
-                                     const py::object& out_object) {
-  const Array pred(pred_object, "pred");
-  pred.require_float();
-  const Array target(target_object, "target");
-  const Array out(out_object, "out", Access::write);
-  if (pred.ndim() != 1 || out.ndim() != 1) throw py::value_error("pred and out must have one axis.");
-  target.require_type(pred.type());
-  target.require_shape(pred.shape());
-  out.require_type(Type::int64);
-  std::size_t nan_count = 0;
-  with_type(pred, [&]<class T>(T) {
-    nan_count = smallest_difference(pred.vector<T>(), target.vector<T>(), out.shape(0), out.data<std::int64_t>(),
-                                    n_threads());
-  });
-  return nan_count;
-}
-
 void translate(std::exception_ptr pointer) {
   try {
     if (pointer) std::rethrow_exception(pointer);
@@ -174,5 +156,5 @@ PYBIND11_MODULE(_core, m) {
         bind_krr_fit(x, y, out, gamma, alpha, lapack);
       },
       py::arg("x"), py::arg("y"), py::arg("out"), py::arg("gamma"), py::arg("alpha"));
-  m.def("smallest_difference", bind_smallest_difference, py::arg("pred"), py::arg("target"), py::arg("out"));
+  bind_selection(m);
 }
