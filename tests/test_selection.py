@@ -1,5 +1,6 @@
 """The selection against a stable argsort, in one call, over chunks and over merged shards."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,49 @@ def test_shards_that_do_not_fit() -> None:
         single.merge(wide)
     with pytest.raises(ValueError, match="must not be negative, but they are -1 and 0"):
         SmallestDifference(-1)
+
+
+def test_shards_that_overlap() -> None:
+    values = np.arange(6.0)
+    whole, early, late = SmallestDifference(2), SmallestDifference(2, offset=1), SmallestDifference(2, offset=6)
+    whole.update(values, np.zeros(6))
+    early.update(values[:2], np.ones(2))
+    late.update(values, np.zeros(6))
+    with pytest.raises(ValueError, match="index 1 was seen twice"):
+        whole.merge(early)
+    with pytest.raises(ValueError, match="index 0 was seen twice"):
+        whole.merge(whole)
+    whole.merge(late)
+    with pytest.raises(ValueError, match="index 6 was seen twice"):
+        whole.update(values, np.zeros(6))  # the merged shard has been there
+    assert (whole.seen, whole.indices.tolist()) == (12, [0, 6])
+    early.update(values[2:4], np.zeros(2))  # up to index 4, and then another shard follows without a gap
+    assert (early.seen, early.differences.tolist()) == (4, [0.0, 1.0])
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(DTYPES), st.integers(1, 30_000), st.integers(1, 20_000))
+@settings(max_examples=25, deadline=None)
+def test_long_streams(seed: int, dtype: Any, chunk: int, k: int) -> None:
+    random = np.random.default_rng(seed)
+    pred = random.integers(0, 2_000, 30_000).astype(dtype)
+    target = np.sort(pred)[:: random.choice([-1, 1])] * random.choice([0, 1])  # the differences may rise or fall
+    selection = SmallestDifference(k)
+    for begin in range(0, 30_000, chunk):
+        selection.update(pred[begin : begin + chunk], target[begin : begin + chunk])
+    expected = np.argsort(np.abs(pred - target), kind="stable")[:k]
+    assert np.array_equal(selection.indices, expected)
+
+
+def test_two_threads_on_one_selection() -> None:
+    selection = SmallestDifference(100)
+    selection.update(np.ones(10), np.zeros(10))
+    others = [SmallestDifference(100, offset=10 + 1000 * i) for i in range(40)]
+    for other in others:
+        other.update(np.linspace(1, 2, 1000), np.zeros(1000))
+    state = selection._state
+    with ThreadPoolExecutor(4) as pool:  # the native state, because the wrapper's ranges are not for two threads
+        list(pool.map(lambda other: state.merge(other._state), others))
+    assert state.size == 100
 
 
 def test_nothing_seen_and_torch() -> None:

@@ -8,26 +8,50 @@ namespace {
 constexpr std::size_t kElementSize[] = {4, 8, 8};
 constexpr const char* kTypeName[] = {"float32", "float64", "int64"};
 
+// Names are made once and calls build no dictionary: asking for the memory is most of the cost of a small call.
+PyObject* interned(const char* text) {
+  PyObject* const name = PyUnicode_InternFromString(text);
+  if (name == nullptr) throw py::error_already_set();
+  return name;
+}
+
+struct Protocol {
+  PyObject* device = interned("__dlpack_device__");
+  PyObject* dlpack = interned("__dlpack__");
+  PyObject* version = py::make_tuple(dlpack::kMajorVersion, 0).release().ptr();
+  PyObject* keywords = py::make_tuple(py::str("max_version")).release().ptr();
+};
+
+const Protocol& protocol() {
+  static const Protocol names;  // never freed, because the interpreter may be gone by then
+  return names;
+}
+
 void check_device(const py::object& object, const std::string& name) {
-  if (!py::hasattr(object, "__dlpack__") || !py::hasattr(object, "__dlpack_device__")) {
+  PyObject* self = object.ptr();
+  const auto device = py::reinterpret_steal<py::object>(
+      PyObject_VectorcallMethod(protocol().device, &self, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+  if (!device) {
+    if (PyObject_HasAttr(self, protocol().device) != 0) throw py::error_already_set();
+    PyErr_Clear();
     throw py::type_error(name + " must be an array that supports DLPack, such as numpy's or torch's.");
   }
-  const auto device = py::cast<std::pair<int, int>>(object.attr("__dlpack_device__")());
-  if (device.first != dlpack::kCpu && device.first != dlpack::kCudaHost) {
-    throw py::value_error(name + " must be in CPU memory.");
-  }
+  const int type = py::cast<int>(py::reinterpret_borrow<py::sequence>(device)[0]);
+  if (type != dlpack::kCpu && type != dlpack::kCudaHost) throw py::value_error(name + " must be in CPU memory.");
 }
 
 // Version 1 first, because only it lets a producer hand out memory that is read-only; older producers do not know the
 // argument.
 py::object request_capsule(const py::object& object) {
-  const py::object method = object.attr("__dlpack__");
-  try {
-    return method(py::arg("max_version") = py::make_tuple(dlpack::kMajorVersion, 0));
-  } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_TypeError)) throw;
+  PyObject* with_version[] = {object.ptr(), protocol().version};
+  PyObject* capsule = PyObject_VectorcallMethod(protocol().dlpack, with_version, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                                protocol().keywords);
+  if (capsule == nullptr && PyErr_ExceptionMatches(PyExc_TypeError) != 0) {
+    PyErr_Clear();
+    capsule = PyObject_VectorcallMethod(protocol().dlpack, with_version, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
   }
-  return method();
+  if (capsule == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(capsule);
 }
 
 }  // namespace

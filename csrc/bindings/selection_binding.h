@@ -1,4 +1,4 @@
-// The classes Selection32 and Selection64 of the Python module: a partial result of the selection, for either type.
+// The selection for the Python module, and its partial results as the classes Selection32 and Selection64.
 #pragma once
 
 #include <pybind11/pybind11.h>

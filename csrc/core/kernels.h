@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "cpu.h"
 
@@ -18,23 +19,9 @@ inline constexpr std::size_t kBlockRowBytes = 768;
 template <class T>
 inline constexpr std::size_t kBlockCols = kBlockRowBytes / sizeof(T);
 
+// An integer of the size of T. Signed, so that -1 is below the bits of every number without its sign.
 template <class T>
-struct BitsOf;
-template <>
-struct BitsOf<float> {
-  using Type = std::uint32_t;
-};
-template <>
-struct BitsOf<double> {
-  using Type = std::uint64_t;
-};
-
-template <class T>
-using Bits = typename BitsOf<T>::Type;
-
-// All NaNs become this one, which is above infinity.
-template <class T>
-inline constexpr Bits<T> kNanBits = static_cast<Bits<T>>(-1) >> 1U;
+using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 
 template <class T>
 struct Kernels {
@@ -61,10 +48,11 @@ struct Kernels {
   // Sum of a[j] * b[j] for j < count; count is a multiple of nr.
   double (*dot)(const T* a, const T* b, std::size_t count);
 
-  // bits[i] = those of |a[i] - b[i]|, kNanBits for a NaN. Writes the places, in order, of those that do not exceed the
-  // bound, and returns how many there are; adds the number of NaNs to *nans. Room for `count` of both.
-  std::size_t (*differences)(const T* a, const T* b, std::size_t count, Bits<T> bound, Bits<T>* bits,
-                             std::uint16_t* places, std::size_t* nans);
+  // Writes the places i < count where the bits of |a[i] - b[i]| are not above `bound`, ascending, into room for `count`
+  // of them, and returns how many there are. Adds the number of NaN differences to *nans; the bits of a NaN are above
+  // those of infinity.
+  std::size_t (*within)(const T* a, const T* b, std::size_t count, Bits<T> bound, std::uint16_t* places,
+                        std::size_t* nans);
 };
 
 // The table for the active instruction set.

@@ -21,8 +21,8 @@ template <>
 struct Simd<float> {
   using Vector = float __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
   using Bits = std::uint32_t __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
-  using Int = std::int32_t;
-  using Ints = Int __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  using Ints = std::int32_t __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  using Bytes = std::int8_t __attribute__((vector_size(SSIQA_VECTOR_BYTES / 4)));  // one for each number
   static constexpr int kMantissaBits = 23;
   static constexpr float kRound = 0x1.8p23F;     // adding it leaves the nearest integer in the low bits
   static constexpr float kLowest = -87.33654F;   // exp of anything lower is below the smallest normal number
@@ -37,8 +37,8 @@ template <>
 struct Simd<double> {
   using Vector = double __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
   using Bits = std::uint64_t __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
-  using Int = std::int64_t;
-  using Ints = Int __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  using Ints = std::int64_t __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  using Bytes = std::int8_t __attribute__((vector_size(SSIQA_VECTOR_BYTES / 8)));  // one for each number
   static constexpr int kMantissaBits = 52;
   static constexpr double kRound = 0x1.8p52;
   static constexpr double kLowest = -708.3964185322641;
@@ -207,52 +207,67 @@ double dot(const T* a, const T* b, std::size_t count) {
   return total;
 }
 
+// Which of kGroup<T> differences have bits not above the bound: a byte each, all ones or zeros, in words.
 template <class T>
-std::size_t differences(const T* a, const T* b, std::size_t count, Bits<T> bound, Bits<T>* bits, std::uint16_t* places,
-                        std::size_t* nans) {
-  using Ints = typename Simd<T>::Ints;  // of numbers that are not negative, so that their order is that of the bits
-  using Int = typename Simd<T>::Int;
-  constexpr std::size_t kGroup = 2 * kLanes<T>;
-  const Int signed_bound = static_cast<Int>(bound);
-  Ints nan_counts{};
-  std::size_t found = 0;
-  std::size_t i = 0;
-  const auto note = [&](std::size_t place) {  // no branch, because it could not be predicted
-    places[found] = static_cast<std::uint16_t>(place);
-    found += bits[place] <= bound ? 1U : 0U;
-  };
-  for (; i + kGroup <= count; i += kGroup) {
-    Ints any{};
-#pragma GCC unroll 2
-    for (std::size_t part = i; part < i + kGroup; part += kLanes<T>) {
-      const Vector<T> difference = load<T>(a + part) - load<T>(b + part);
-      const Ints is_nan = difference != difference;
-      Ints magnitude;
-      __builtin_memcpy(&magnitude, &difference, sizeof magnitude);
-      magnitude = (magnitude | is_nan) & static_cast<Int>(kNanBits<T>);
-      __builtin_memcpy(bits + part, &magnitude, sizeof magnitude);
-      any |= magnitude <= signed_bound;
-      nan_counts -= is_nan;
-    }
-    std::uint64_t words[sizeof any / sizeof(std::uint64_t)];
-    __builtin_memcpy(words, &any, sizeof any);
-    std::uint64_t some = 0;
+constexpr std::size_t kGroup = 4 * kLanes<T>;
+
+template <class T>
+using Ints = typename Simd<T>::Ints;
+
+template <class T>
+SSIQA_INLINE bool group_within(const T* a, const T* b, Bits<T> bound, Ints<T>& nans, std::uint64_t* words) {
+  using Bytes = typename Simd<T>::Bytes;
+  constexpr Bits<T> kMagnitude = static_cast<Bits<T>>(~(std::uint64_t{1} << (8 * sizeof(T) - 1)));
+  Ints<T> passes[4];
+  Ints<T> some{};
+#pragma GCC unroll 4
+  for (std::size_t v = 0; v < 4; ++v) {
+    const Vector<T> difference = load<T>(a + v * kLanes<T>) - load<T>(b + v * kLanes<T>);
+    nans -= difference != difference;
+    Ints<T> bits;
+    __builtin_memcpy(&bits, &difference, sizeof bits);
+    passes[v] = (bits & kMagnitude) <= bound;
+    some |= passes[v];
+  }
+  std::uint64_t halves[sizeof some / sizeof(std::uint64_t)];
+  __builtin_memcpy(halves, &some, sizeof some);
+  std::uint64_t any = 0;
 #pragma GCC unroll 8
-    for (const std::uint64_t word : words) some |= word;
-    if (some == 0) continue;
-    for (std::size_t place = i; place < i + kGroup; ++place) note(place);
+  for (const std::uint64_t half : halves) any |= half;
+  if (any == 0) return false;
+#pragma GCC unroll 4
+  for (std::size_t v = 0; v < 4; ++v) {
+    const Bytes bytes = __builtin_convertvector(passes[v], Bytes);
+    __builtin_memcpy(reinterpret_cast<char*>(words) + v * kLanes<T>, &bytes, sizeof bytes);
+  }
+  return true;
+}
+
+template <class T>
+std::size_t within(const T* a, const T* b, std::size_t count, Bits<T> bound, std::uint16_t* places, std::size_t* nans) {
+  std::uint64_t words[kGroup<T> / 8];
+  Ints<T> nan_counts{};
+  std::size_t found = 0;
+  const auto note = [&](std::size_t first, std::size_t size) {
+    for (std::size_t w = 0; w < kGroup<T> / 8; ++w) {
+      for (std::uint64_t left = words[w] & 0x0101010101010101U; left != 0; left &= left - 1) {
+        const std::size_t place = w * 8 + static_cast<std::size_t>(__builtin_ctzll(left)) / 8;
+        if (place < size) places[found++] = static_cast<std::uint16_t>(first + place);
+      }
+    }
+  };
+  std::size_t i = 0;
+  for (; i + kGroup<T> <= count; i += kGroup<T>) {
+    if (group_within<T>(a + i, b + i, bound, nan_counts, words)) note(i, kGroup<T>);
+  }
+  if (i < count) {
+    T last_of_a[kGroup<T>] = {};
+    T last_of_b[kGroup<T>] = {};
+    __builtin_memcpy(last_of_a, a + i, (count - i) * sizeof(T));
+    __builtin_memcpy(last_of_b, b + i, (count - i) * sizeof(T));
+    if (group_within<T>(last_of_a, last_of_b, bound, nan_counts, words)) note(i, count - i);
   }
   for (std::size_t lane = 0; lane < kLanes<T>; ++lane) *nans += static_cast<std::size_t>(nan_counts[lane]);
-  for (; i < count; ++i) {
-    const T difference = a[i] - b[i];
-    __builtin_memcpy(bits + i, &difference, sizeof difference);
-    bits[i] &= kNanBits<T>;
-    if (difference != difference) {
-      bits[i] = kNanBits<T>;
-      ++*nans;
-    }
-    note(i);
-  }
   return found;
 }
 
@@ -260,7 +275,7 @@ template <class T>
 constexpr Kernels<T> table() {
   static_assert(kBlockCols<T> % kPanelCols<T> == 0);
   return {SSIQA_PANEL_ROWS, kPanelCols<T>, pack<T, SSIQA_PANEL_ROWS>, pack<T, kPanelCols<T>>, dots<T>, distances<T>,
-          rbf<T>, dot<T>, differences<T>};
+          rbf<T>, dot<T>, within<T>};
 }
 
 }  // namespace

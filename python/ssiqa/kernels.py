@@ -197,10 +197,8 @@ def smallest_difference(pred: ArrayT, target: ArrayT, k: int) -> ArrayT:
     _require_vectors(pred, target)
     if not 0 <= k <= _shape(pred)[0]:
         raise ValueError(f"k must be from 0 to the {_shape(pred)[0]} elements there are, but it is {k}.")
-    selection = _SELECTIONS[_dtype_name(pred)](k, 0)
-    selection.update(pred, target)
     out: ArrayT = _empty(pred, (k,), "int64")
-    selection.write_indices(out)
+    _core.smallest_difference(pred, target, out)
     return out
 
 
@@ -208,7 +206,8 @@ class SmallestDifference:
     """The same selection over a stream of chunks, or over shards that are merged.
 
     Chunks are counted on: the first element of a chunk follows the last one of the chunk before. Whatever the chunks
-    and the order in which shards are merged, the result is that of one call over all elements; only `k` are kept.
+    and the order in which shards are merged, the result is that of one call over all elements; memory is that of `k`
+    elements and of those of the latest chunk that may be among them.
 
     Args:
         k: How many are wanted, at least 0.
@@ -235,7 +234,8 @@ class SmallestDifference:
         if k < 0 or offset < 0:
             raise ValueError(f"k and offset must not be negative, but they are {k} and {offset}.")
         self.k = k
-        self._offset = offset
+        self._next = offset
+        self._ranges: list[tuple[int, int]] = []  # of the indices seen
         self._like: Any = None  # an array of the library and dtype of the chunks
         self._state: Any = None
 
@@ -248,31 +248,30 @@ class SmallestDifference:
 
         Raises:
             TypeError: An argument is not an array of float32 or float64, or not of the dtype of the chunks before.
-            ValueError: Shapes do not fit, or an array is not in CPU memory.
+            ValueError: Shapes do not fit, an array is not in CPU memory, or a merged shard has seen these indices.
         """
         _require_vectors(pred, target)
-        if self._like is None:
-            self._like = _empty(pred, (0,))
-            self._state = _SELECTIONS[_dtype_name(pred)](self.k, self._offset)
-        self._require_same_dtype(pred)
+        self._use_dtype_of(pred)
+        end = self._next + _shape(pred)[0]
+        ranges = _joined([*self._ranges, (self._next, end)])
         self._state.update(pred, target)
+        self._next, self._ranges = end, ranges
 
     def merge(self, other: SmallestDifference) -> None:
         """Take what another shard has seen into account.
 
         Raises:
             TypeError: The other one has seen another dtype.
-            ValueError: The other one keeps another number of elements.
+            ValueError: The other one keeps another number of elements, or has seen indices that were seen here.
         """
         if other.k != self.k:
             raise ValueError(f"Only shards of one k can be merged, but these keep {self.k} and {other.k}.")
         if other._like is None:
             return
-        if self._like is None:
-            self._like = other._like
-            self._state = type(other._state)(self.k, self._offset)
-        self._require_same_dtype(other._like)
+        self._use_dtype_of(other._like)
+        ranges = _joined(self._ranges + other._ranges)
         self._state.merge(other._state)
+        self._ranges = ranges
 
     @property
     def indices(self) -> Any:
@@ -292,10 +291,13 @@ class SmallestDifference:
     @property
     def seen(self) -> int:
         """How many elements were seen."""
-        return 0 if self._state is None else int(self._state.seen)
+        return sum(end - begin for begin, end in self._ranges)
 
-    def _require_same_dtype(self, array: Any) -> None:
-        if _dtype_name(array) != _dtype_name(self._like):
+    def _use_dtype_of(self, array: Any) -> None:
+        if self._like is None:
+            self._like = _empty(array, (0,))
+            self._state = _SELECTIONS[_dtype_name(array)](self.k, self._next)
+        elif _dtype_name(array) != _dtype_name(self._like):
             raise TypeError(f"A selection is of one dtype, but saw {_dtype_name(self._like)} and {_dtype_name(array)}.")
 
     def _written(self, write: str, dtype: str | None) -> Any:
@@ -304,6 +306,20 @@ class SmallestDifference:
         out = _empty(self._like, (self._state.size,), dtype)
         getattr(self._state, write)(out)
         return out
+
+
+def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges in order, those that touch made one; shards that overlap would count an element twice."""
+    joined: list[tuple[int, int]] = []
+    for begin, end in sorted(ranges):
+        if begin == end:
+            continue
+        if joined and begin < joined[-1][1]:
+            raise ValueError(f"Shards must not overlap, but index {begin} was seen twice; give each its own offset.")
+        if joined and begin == joined[-1][1]:
+            begin = joined.pop()[0]
+        joined.append((begin, end))
+    return joined
 
 
 _SELECTIONS = {"float32": _core.Selection32, "float64": _core.Selection64}
@@ -335,15 +351,17 @@ def _dtype_name(array: Any) -> str:
 
 
 def _require_arrays(**arrays: Any) -> None:
-    first_name, first = next(iter(arrays.items()))
+    first_name, first_dtype = "", ""
     for name, array in arrays.items():
         if not hasattr(array, "__dlpack__"):
             raise TypeError(f"{name} must be an array such as numpy's or torch's, but it is a {type(array).__name__}.")
-        if _dtype_name(array) not in ("float32", "float64"):
-            raise TypeError(f"{name} must have dtype float32 or float64, but it has {_dtype_name(array)}.")
-        if _dtype_name(array) != _dtype_name(first):
-            dtypes = f"{_dtype_name(array)} and {_dtype_name(first)}"
-            raise TypeError(f"{name} must have the dtype of {first_name}, but they are {dtypes}.")
+        dtype = _name(array.dtype)
+        if dtype not in ("float32", "float64"):
+            raise TypeError(f"{name} must have dtype float32 or float64, but it has {dtype}.")
+        if not first_name:
+            first_name, first_dtype = name, dtype
+        elif dtype != first_dtype:
+            raise TypeError(f"{name} must have the dtype of {first_name}, but they are {dtype} and {first_dtype}.")
 
 
 def _require_axes(name: str, array: Any, *allowed: int) -> None:
