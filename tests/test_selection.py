@@ -97,7 +97,7 @@ def test_shards_that_overlap() -> None:
 def test_long_streams(seed: int, dtype: Any, chunk: int, k: int) -> None:
     random = np.random.default_rng(seed)
     pred = random.integers(0, 2_000, 30_000).astype(dtype)
-    target = np.sort(pred)[:: random.choice([-1, 1])] * random.choice([0, 1])  # the differences may rise or fall
+    target = np.sort(pred)[:: random.choice([-1, 1])] * dtype(random.choice([0, 1]))  # rising or falling, or as it is
     selection = SmallestDifference(k)
     for begin in range(0, 30_000, chunk):
         selection.update(pred[begin : begin + chunk], target[begin : begin + chunk])
