@@ -207,15 +207,16 @@ double dot(const T* a, const T* b, std::size_t count) {
   return total;
 }
 
-// Which of kGroup<T> differences have bits not above the bound: a byte each, all ones or zeros, in words.
+// Differences are compared a group at a time, because in most groups nothing passes; at most 64.
 template <class T>
 constexpr std::size_t kGroup = 4 * kLanes<T>;
 
 template <class T>
 using Ints = typename Simd<T>::Ints;
 
+// One bit for each difference of a group: whether its bits are not above the bound.
 template <class T>
-SSIQA_INLINE bool group_within(const T* a, const T* b, Bits<T> bound, Ints<T>& nans, std::uint64_t* words) {
+SSIQA_INLINE std::uint64_t group_within(const T* a, const T* b, Bits<T> bound, Ints<T>& nans) {
   using Bytes = typename Simd<T>::Bytes;
   constexpr Bits<T> kMagnitude = static_cast<Bits<T>>(~(std::uint64_t{1} << (8 * sizeof(T) - 1)));
   Ints<T> passes[4];
@@ -229,43 +230,45 @@ SSIQA_INLINE bool group_within(const T* a, const T* b, Bits<T> bound, Ints<T>& n
     passes[v] = (bits & kMagnitude) <= bound;
     some |= passes[v];
   }
-  std::uint64_t halves[sizeof some / sizeof(std::uint64_t)];
-  __builtin_memcpy(halves, &some, sizeof some);
+  std::uint64_t parts[sizeof some / sizeof(std::uint64_t)];
+  __builtin_memcpy(parts, &some, sizeof some);
   std::uint64_t any = 0;
 #pragma GCC unroll 8
-  for (const std::uint64_t half : halves) any |= half;
-  if (any == 0) return false;
+  for (const std::uint64_t part : parts) any |= part;
+  if (any == 0) return 0;
+
+  std::uint64_t words[kGroup<T> / 8];  // a byte for each difference
 #pragma GCC unroll 4
   for (std::size_t v = 0; v < 4; ++v) {
     const Bytes bytes = __builtin_convertvector(passes[v], Bytes);
-    __builtin_memcpy(reinterpret_cast<char*>(words) + v * kLanes<T>, &bytes, sizeof bytes);
+    __builtin_memcpy(reinterpret_cast<char*>(words) + v * sizeof bytes, &bytes, sizeof bytes);
   }
-  return true;
+  std::uint64_t mask = 0;
+#pragma GCC unroll 8
+  for (std::size_t w = 0; w < kGroup<T> / 8; ++w) {
+    // The product moves the lowest bit of byte i to bit 56 + i, and no two bits to one place.
+    mask |= ((words[w] & 0x0101010101010101U) * 0x0102040810204080U >> 56U) << 8 * w;
+  }
+  return mask;
 }
 
 template <class T>
 std::size_t within(const T* a, const T* b, std::size_t count, Bits<T> bound, std::uint16_t* places, std::size_t* nans) {
-  std::uint64_t words[kGroup<T> / 8];
   Ints<T> nan_counts{};
   std::size_t found = 0;
-  const auto note = [&](std::size_t first, std::size_t size) {
-    for (std::size_t w = 0; w < kGroup<T> / 8; ++w) {
-      for (std::uint64_t left = words[w] & 0x0101010101010101U; left != 0; left &= left - 1) {
-        const std::size_t place = w * 8 + static_cast<std::size_t>(__builtin_ctzll(left)) / 8;
-        if (place < size) places[found++] = static_cast<std::uint16_t>(first + place);
-      }
+  const auto note = [&](std::size_t first, std::uint64_t mask) {
+    for (; mask != 0; mask &= mask - 1) {
+      places[found++] = static_cast<std::uint16_t>(first + static_cast<std::size_t>(__builtin_ctzll(mask)));
     }
   };
   std::size_t i = 0;
-  for (; i + kGroup<T> <= count; i += kGroup<T>) {
-    if (group_within<T>(a + i, b + i, bound, nan_counts, words)) note(i, kGroup<T>);
-  }
+  for (; i + kGroup<T> <= count; i += kGroup<T>) note(i, group_within<T>(a + i, b + i, bound, nan_counts));
   if (i < count) {
     T last_of_a[kGroup<T>] = {};
     T last_of_b[kGroup<T>] = {};
     __builtin_memcpy(last_of_a, a + i, (count - i) * sizeof(T));
     __builtin_memcpy(last_of_b, b + i, (count - i) * sizeof(T));
-    if (group_within<T>(last_of_a, last_of_b, bound, nan_counts, words)) note(i, count - i);
+    note(i, group_within<T>(last_of_a, last_of_b, bound, nan_counts) & ((std::uint64_t{1} << (count - i)) - 1));
   }
   for (std::size_t lane = 0; lane < kLanes<T>; ++lane) *nans += static_cast<std::size_t>(nan_counts[lane]);
   return found;
