@@ -47,8 +47,8 @@ def problems() -> st.SearchStrategy[tuple[NDArray[Any], NDArray[Any], NDArray[An
 def tolerance(x: NDArray[Any], z: NDArray[Any], coef: NDArray[Any], gamma: float) -> NDArray[Any]:
     """What rounding can cost, at worst.
 
-    A norm or dot product of d terms is off by up to about d units in the last place of the norms, four of them make up a
-    distance, and gamma times that is the relative error of one kernel; adding m of those up costs m units more.
+    A norm or dot product of d terms is off by up to about d units in the last place of the norms, four of them make up
+    a distance, and gamma times that is the relative error of one kernel; adding m of those up costs m units more.
     """
     centre = z.astype(np.float64).mean(axis=0)
     norms = max(float(((part - centre) ** 2).sum(axis=1).max()) for part in (x, z))

@@ -104,9 +104,9 @@ def rbf_matvec(
         accumulate: The type in which sums over blocks of rows of `z` are kept. "float32" is for float32 arrays only.
 
     Returns:
-        (n,) or (n, t). For float32 each entry is off by at most 1e-5 of the sum of K |coef| in its row, as long as gamma
-        times the largest squared distance of a row from the mean of `z` is at most 4 (about 1 on standardised features with
-        gamma = 1 / d), for near-duplicates and large common offsets alike.
+        (n,) or (n, t). For float32 an entry is off by at most 1e-5 of the sum of K |coef| in its row, for near-duplicates
+        and large common offsets alike, on standardised features (192 to 1,280 of them) with gamma up to 4 / d. Beyond,
+        the error grows with gamma times the squared distances of the rows from the mean of `z`.
 
     Raises:
         TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
