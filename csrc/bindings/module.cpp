@@ -10,7 +10,7 @@
 #include "cpu.h"
 #include "rbf.h"
 #include "regression.h"
-#include "select.h"
+#include "selection_binding.h"
 #include "threads.h"
 
 namespace py = pybind11;
@@ -95,24 +95,6 @@ void bind_rbf_matvec(const py::object& x_object, const py::object& z_object, con
   });
 }
 
-std::size_t bind_smallest_difference(const py::object& pred_object, const py::object& target_object,
-                                     const py::object& out_object) {
-  const Array pred(pred_object, "pred");
-  pred.require_float();
-  const Array target(target_object, "target");
-  const Array out(out_object, "out", Access::write);
-  if (pred.ndim() != 1 || out.ndim() != 1) throw py::value_error("pred and out must have one axis.");
-  target.require_type(pred.type());
-  target.require_shape(pred.shape());
-  out.require_type(Type::int64);
-  std::size_t nan_count = 0;
-  with_type(pred, [&]<class T>(T) {
-    nan_count = smallest_difference(pred.vector<T>(), target.vector<T>(), out.shape(0), out.data<std::int64_t>(),
-                                    n_threads());
-  });
-  return nan_count;
-}
-
 }  // namespace
 }  // namespace ssiqa
 
@@ -136,5 +118,5 @@ PYBIND11_MODULE(_core, m) {
   m.def("rbf_matvec", bind_rbf_matvec, py::arg("x"), py::arg("z"), py::arg("coef"), py::arg("out"), py::arg("gammas"),
         py::arg("accumulate_double"));
   bind_regression(m);
-  m.def("smallest_difference", bind_smallest_difference, py::arg("pred"), py::arg("target"), py::arg("out"));
+  bind_selection(m);
 }

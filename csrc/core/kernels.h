@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "cpu.h"
 
@@ -16,6 +17,24 @@ inline constexpr std::size_t kBlockRowBytes = 768;
 
 template <class T>
 inline constexpr std::size_t kBlockCols = kBlockRowBytes / sizeof(T);
+
+template <class T>
+struct BitsOf;
+template <>
+struct BitsOf<float> {
+  using Type = std::uint32_t;
+};
+template <>
+struct BitsOf<double> {
+  using Type = std::uint64_t;
+};
+
+template <class T>
+using Bits = typename BitsOf<T>::Type;
+
+// All NaNs become this one, which is above infinity.
+template <class T>
+inline constexpr Bits<T> kNanBits = static_cast<Bits<T>>(-1) >> 1U;
 
 template <class T>
 struct Kernels {
@@ -46,6 +65,11 @@ struct Kernels {
   // out[row] = sum of panel[row][k] x[k], and out[k] += sum of panel[row][k] x[row].
   void (*panel_times)(const T* panel, std::size_t features, const T* x, T* out);
   void (*transposed_panel_times)(const T* panel, std::size_t features, const T* x, T* out);
+
+  // bits[i] = those of |a[i] - b[i]|, kNanBits for a NaN. Writes the places, in order, of those that do not exceed the
+  // bound, and returns how many there are; adds the number of NaNs to *nans. Room for `count` of both.
+  std::size_t (*differences)(const T* a, const T* b, std::size_t count, Bits<T> bound, Bits<T>* bits,
+                             std::uint16_t* places, std::size_t* nans);
 };
 
 // The table for the active instruction set.

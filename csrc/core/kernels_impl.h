@@ -21,6 +21,8 @@ template <>
 struct Simd<float> {
   using Vector = float __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
   using Bits = std::uint32_t __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  using Int = std::int32_t;
+  using Ints = Int __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
   static constexpr int kMantissaBits = 23;
   static constexpr float kRound = 0x1.8p23F;     // adding it leaves the nearest integer in the low bits
   static constexpr float kLowest = -87.33654F;   // exp of anything lower is below the smallest normal number
@@ -35,6 +37,8 @@ template <>
 struct Simd<double> {
   using Vector = double __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
   using Bits = std::uint64_t __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  using Int = std::int64_t;
+  using Ints = Int __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
   static constexpr int kMantissaBits = 52;
   static constexpr double kRound = 0x1.8p52;
   static constexpr double kLowest = -708.3964185322641;
@@ -237,10 +241,59 @@ void transposed_panel_times(const T* panel, std::size_t features, const T* x, T*
 }
 
 template <class T>
+std::size_t differences(const T* a, const T* b, std::size_t count, Bits<T> bound, Bits<T>* bits, std::uint16_t* places,
+                        std::size_t* nans) {
+  using Ints = typename Simd<T>::Ints;  // of numbers that are not negative, so that their order is that of the bits
+  using Int = typename Simd<T>::Int;
+  constexpr std::size_t kGroup = 2 * kLanes<T>;
+  const Int signed_bound = static_cast<Int>(bound);
+  Ints nan_counts{};
+  std::size_t found = 0;
+  std::size_t i = 0;
+  const auto note = [&](std::size_t place) {  // no branch, because it could not be predicted
+    places[found] = static_cast<std::uint16_t>(place);
+    found += bits[place] <= bound ? 1U : 0U;
+  };
+  for (; i + kGroup <= count; i += kGroup) {
+    Ints any{};
+#pragma GCC unroll 2
+    for (std::size_t part = i; part < i + kGroup; part += kLanes<T>) {
+      const Vector<T> difference = load<T>(a + part) - load<T>(b + part);
+      const Ints is_nan = difference != difference;
+      Ints magnitude;
+      __builtin_memcpy(&magnitude, &difference, sizeof magnitude);
+      magnitude = (magnitude | is_nan) & static_cast<Int>(kNanBits<T>);
+      __builtin_memcpy(bits + part, &magnitude, sizeof magnitude);
+      any |= magnitude <= signed_bound;
+      nan_counts -= is_nan;
+    }
+    std::uint64_t words[sizeof any / sizeof(std::uint64_t)];
+    __builtin_memcpy(words, &any, sizeof any);
+    std::uint64_t some = 0;
+#pragma GCC unroll 8
+    for (const std::uint64_t word : words) some |= word;
+    if (some == 0) continue;
+    for (std::size_t place = i; place < i + kGroup; ++place) note(place);
+  }
+  for (std::size_t lane = 0; lane < kLanes<T>; ++lane) *nans += static_cast<std::size_t>(nan_counts[lane]);
+  for (; i < count; ++i) {
+    const T difference = a[i] - b[i];
+    __builtin_memcpy(bits + i, &difference, sizeof difference);
+    bits[i] &= kNanBits<T>;
+    if (difference != difference) {
+      bits[i] = kNanBits<T>;
+      ++*nans;
+    }
+    note(i);
+  }
+  return found;
+}
+
+template <class T>
 constexpr Kernels<T> table() {
   static_assert(kBlockCols<T> % kPanelCols<T> == 0);
   return {SSIQA_PANEL_ROWS, kPanelCols<T>, pack<T, SSIQA_PANEL_ROWS>, pack<T, kPanelCols<T>>, dots<T>, distances<T>,
-          rbf<T>, dot<T>, panel_times<T>, transposed_panel_times<T>};
+          rbf<T>, dot<T>, panel_times<T>, transposed_panel_times<T>, differences<T>};
 }
 
 }  // namespace

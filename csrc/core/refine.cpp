@@ -18,7 +18,7 @@ constexpr std::size_t kMaxRounds = 5;
 constexpr double kUnit = std::numeric_limits<double>::epsilon() / 2;
 // In units of kUnit (norm |x| + |b|). A direct solve in double reaches 0.1 to 0.2.
 constexpr double kGoal = 0.1;
-constexpr double kAcceptable = 1;
+constexpr double kAcceptable = 4;
 
 using Vectors = std::vector<double>;
 

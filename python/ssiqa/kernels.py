@@ -22,7 +22,7 @@ from ssiqa import _core
 
 __all__ = [
     "KrrFactor",
-    "count_nan_differences",
+    "SmallestDifference",
     "krr_factor",
     "krr_fit",
     "rbf_kernel",
@@ -119,10 +119,9 @@ def rbf_matvec(
         accumulate: The type in which sums over blocks of rows of `z` are kept. "float32" is for float32 arrays only.
 
     Returns:
-        (n,) or (n, t), or (b, n) or (b, n, t).
-        For float32 an entry is off by at most 1e-5 of the sum of K |coef| in its row, for near-duplicates
-        and large common offsets alike, on standardised features (192 to 1,280 of them) with gamma up to 4 / d. Beyond,
-        the error grows with gamma times the squared distances of the rows from the mean of `z`.
+        (n,) or (n, t), or (b, n) or (b, n, t). For float32 an entry is off by at most 1e-5 of the sum of K |coef| in
+        its row, for near duplicates and large common offsets alike, on standardised features (192 to 1,280 of them)
+        with gamma up to 4 / d. Beyond that the error grows with gamma times the squared distances from the mean of `z`.
 
     Raises:
         TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
@@ -307,32 +306,119 @@ def smallest_difference(pred: ArrayT, target: ArrayT, k: int) -> ArrayT:
         >>> smallest_difference(np.array([3.0, 1.0, 2.0, 5.0]), np.array([1.0, 1.5, 2.5, 5.0]), 3)
         array([3, 1, 2])
     """
-    if k < 0:
-        raise ValueError(f"k must not be negative, but it is {k}.")
     _require_vectors(pred, target)
+    if not 0 <= k <= _shape(pred)[0]:
+        raise ValueError(f"k must be from 0 to the {_shape(pred)[0]} elements there are, but it is {k}.")
+    selection = _SELECTIONS[_dtype_name(pred)](k, 0)
+    selection.update(pred, target)
     out: ArrayT = _empty(pred, (k,), "int64")
-    _core.smallest_difference(pred, target, out)
+    selection.write_indices(out)
     return out
 
 
-def count_nan_differences(pred: ArrayT, target: ArrayT) -> int:
-    """How many of the differences `pred` - `target` are NaN, which `smallest_difference` puts last.
+class SmallestDifference:
+    """The same selection over a stream of chunks, or over shards that are merged.
+
+    Chunks are counted on: the first element of a chunk follows the last one of the chunk before. Whatever the chunks
+    and the order in which shards are merged, the result is that of one call over all elements; only `k` are kept.
 
     Args:
-        pred: (n,).
-        target: (n,).
+        k: How many are wanted, at least 0.
+        offset: Index of the first element that this shard will see.
+
+    Attributes:
+        k: How many are wanted.
 
     Raises:
-        TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
-        ValueError: Shapes do not fit, or an array is not in CPU memory.
+        ValueError: k or offset is negative.
 
     Example:
         >>> import numpy as np
-        >>> count_nan_differences(np.array([1.0, np.nan]), np.array([1.0, 1.0]))
-        1
+        >>> selection = SmallestDifference(2)
+        >>> selection.update(np.array([3.0, 1.0]), np.array([1.0, 1.5]))
+        >>> other = SmallestDifference(2, offset=2)
+        >>> other.update(np.array([2.0, np.nan]), np.array([2.0, 5.0]))
+        >>> selection.merge(other)
+        >>> selection.indices, selection.differences, selection.nan_count, selection.seen
+        (array([2, 1]), array([0. , 0.5]), 1, 4)
     """
-    _require_vectors(pred, target)
-    return _core.smallest_difference(pred, target, _empty(pred, (0,), "int64"))
+
+    def __init__(self, k: int, *, offset: int = 0) -> None:
+        if k < 0 or offset < 0:
+            raise ValueError(f"k and offset must not be negative, but they are {k} and {offset}.")
+        self.k = k
+        self._offset = offset
+        self._like: Any = None  # an array of the library and dtype of the chunks
+        self._state: Any = None
+
+    def update(self, pred: Array, target: Array) -> None:
+        """Take the next chunk into account.
+
+        Args:
+            pred: (n,).
+            target: (n,).
+
+        Raises:
+            TypeError: An argument is not an array of float32 or float64, or not of the dtype of the chunks before.
+            ValueError: Shapes do not fit, or an array is not in CPU memory.
+        """
+        _require_vectors(pred, target)
+        if self._like is None:
+            self._like = _empty(pred, (0,))
+            self._state = _SELECTIONS[_dtype_name(pred)](self.k, self._offset)
+        self._require_same_dtype(pred)
+        self._state.update(pred, target)
+
+    def merge(self, other: SmallestDifference) -> None:
+        """Take what another shard has seen into account.
+
+        Raises:
+            TypeError: The other one has seen another dtype.
+            ValueError: The other one keeps another number of elements.
+        """
+        if other.k != self.k:
+            raise ValueError(f"Only shards of one k can be merged, but these keep {self.k} and {other.k}.")
+        if other._like is None:
+            return
+        if self._like is None:
+            self._like = other._like
+            self._state = type(other._state)(self.k, self._offset)
+        self._require_same_dtype(other._like)
+        self._state.merge(other._state)
+
+    @property
+    def indices(self) -> Any:
+        """(min(k, seen),) int64, ordered like those of `smallest_difference`, in the library of the chunks."""
+        return self._written("write_indices", "int64")
+
+    @property
+    def differences(self) -> Any:
+        """|pred - target| at the indices, in the dtype of the chunks."""
+        return self._written("write_differences", None)
+
+    @property
+    def nan_count(self) -> int:
+        """How many differences were NaN."""
+        return 0 if self._state is None else int(self._state.nan_count)
+
+    @property
+    def seen(self) -> int:
+        """How many elements were seen."""
+        return 0 if self._state is None else int(self._state.seen)
+
+    def _require_same_dtype(self, array: Any) -> None:
+        if _dtype_name(array) != _dtype_name(self._like):
+            raise TypeError(f"A selection is of one dtype, but saw {_dtype_name(self._like)} and {_dtype_name(array)}.")
+
+    def _written(self, write: str, dtype: str | None) -> Any:
+        if self._state is None:
+            return np.empty(0, dtype or "float64")
+        out = _empty(self._like, (self._state.size,), dtype)
+        getattr(self._state, write)(out)
+        return out
+
+
+_SELECTIONS = {"float32": _core.Selection32, "float64": _core.Selection64}
 
 
 def _pairwise_output(x: ArrayT, y: ArrayT | None) -> ArrayT:
