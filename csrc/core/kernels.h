@@ -48,6 +48,11 @@ struct Kernels {
   // Sum of a[j] * b[j] for j < count; count is a multiple of nr.
   double (*dot)(const T* a, const T* b, std::size_t count);
 
+  // A right panel as the matrix of nr rows and `features` columns that it is, an even number of them, times a vector:
+  // out[row] = sum of panel[row][k] x[k], and out[k] += sum of panel[row][k] x[row].
+  void (*panel_times)(const T* panel, std::size_t features, const T* x, T* out);
+  void (*transposed_panel_times)(const T* panel, std::size_t features, const T* x, T* out);
+
   // Writes the places i < count where the bits of |a[i] - b[i]| are not above `bound`, ascending, into room for `count`
   // of them, and returns how many there are. Adds the number of NaN differences to *nans; the bits of a NaN are above
   // those of infinity.
