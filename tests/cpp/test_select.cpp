@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "reference.h"
+#include "sample.h"
 
 namespace {
 
@@ -120,18 +121,25 @@ void far_away() {
 template <class T>
 void awkward_distributions() {
   const std::size_t n = 200'000;
+  const std::size_t step = 16;  // of the sample of so many
   Matrix<T> values(n, 1, 5);
   Matrix<T> none(n, 1, 6);
   std::ranges::fill(none.values, T{0});
-  for (const int kind : {0, 1, 2, 3}) {
+  for (const int kind : {0, 1, 2, 3, 4, 5}) {
     for (std::size_t i = 0; i < n; ++i) {
       if (kind == 0) values.values[i] = 1;
       if (kind == 1) values.values[i] = static_cast<T>(n - i);
       if (kind == 2) values.values[i] = i % 1000 == 0 ? T{0} : std::numeric_limits<T>::quiet_NaN();
       if (kind == 3) values.values[i] = i < n / 2 ? T{1} : 1 + std::numeric_limits<T>::epsilon();
+      if (kind == 4) values.values[i] = i < n / 2 ? 1 + std::numeric_limits<T>::epsilon() : T{1};
+      if (kind == 5) values.values[i] = 1;
     }
-    for (const std::size_t k : {std::size_t{1}, n / 100, n - 1}) {
-      CHECK(smallest(values, none, k) == ssiqa::reference::smallest_difference(values.flat(), none.flat(), k));
+    // The sample sees only zeros, so that the bound that it suggests is too low.
+    for (std::size_t i = 0; kind == 5 && i < n / step; ++i) values.values[i * step + ssiqa::scrambled(i) % step] = 0;
+    for (const std::size_t k : {std::size_t{1}, n / 100, n / 4, n - 1}) {
+      const auto expected = ssiqa::reference::smallest_difference(values.flat(), none.flat(), k);
+      CHECK(smallest(values, none, k) == expected);
+      CHECK(indices_of(part(values, none, 0, n, k, 7000)) == expected);
     }
   }
 }
