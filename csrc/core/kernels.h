@@ -70,6 +70,11 @@ struct Kernels : Products<T> {
   // Sum of a[j] * b[j] for j < count; count is a multiple of nr.
   double (*dot)(const T* a, const T* b, std::size_t count);
 
+  // A right panel as the matrix of nr rows and `features` columns that it is, an even number of them, times a vector:
+  // out[row] = sum of panel[row][k] x[k], and out[k] += sum of panel[row][k] x[row].
+  void (*panel_times)(const T* panel, std::size_t features, const T* x, T* out);
+  void (*transposed_panel_times)(const T* panel, std::size_t features, const T* x, T* out);
+
   // bits[i] = those of |a[i] - b[i]|, kNanBits for a NaN. Writes the places, in order, of those that do not exceed the
   // bound, and returns how many there are; adds the number of NaNs to *nans. Room for `count` of both.
   std::size_t (*differences)(const T* a, const T* b, std::size_t count, Bits<T> bound, Bits<T>* bits,

@@ -210,6 +210,39 @@ double dot(const T* a, const T* b, std::size_t count) {
 }
 
 template <class T>
+void panel_times(const T* panel, std::size_t features, const T* x, T* out) {
+  Vector<T> even[SSIQA_PANEL_VECTORS] = {};  // two sets of sums, so that additions do not wait for each other
+  Vector<T> odd[SSIQA_PANEL_VECTORS] = {};
+  for (std::size_t k = 0; k < features; k += 2) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) {
+      even[v] += x[k] * load<T>(panel + v * kLanes<T>);
+      odd[v] += x[k + 1] * load<T>(panel + kPanelCols<T> + v * kLanes<T>);
+    }
+    panel += 2 * kPanelCols<T>;
+  }
+#pragma GCC unroll 8
+  for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) store<T>(out + v * kLanes<T>, even[v] + odd[v]);
+}
+
+template <class T>
+void transposed_panel_times(const T* panel, std::size_t features, const T* x, T* out) {
+  Vector<T> rows[SSIQA_PANEL_VECTORS];
+#pragma GCC unroll 8
+  for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) rows[v] = load<T>(x + v * kLanes<T>);
+  for (std::size_t k = 0; k < features; ++k) {
+    Vector<T> sum = {};
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) sum += rows[v] * load<T>(panel + v * kLanes<T>);
+    T total = 0;
+#pragma GCC unroll 16
+    for (std::size_t lane = 0; lane < kLanes<T>; ++lane) total += sum[lane];
+    out[k] += total;
+    panel += kPanelCols<T>;
+  }
+}
+
+template <class T>
 std::size_t differences(const T* a, const T* b, std::size_t count, Bits<T> bound, Bits<T>* bits, std::uint16_t* places,
                         std::size_t* nans) {
   using Ints = typename Simd<T>::Ints;  // of numbers that are not negative, so that their order is that of the bits
@@ -261,8 +294,9 @@ std::size_t differences(const T* a, const T* b, std::size_t count, Bits<T> bound
 template <class T>
 constexpr Kernels<T> table() {
   static_assert(kBlockCols<T> % kPanelCols<T> == 0);
+  static_assert(kFeatureBlock % kPanelCols<T> == 0 && kPanelCols<T> % SSIQA_PANEL_ROWS == 0);  // tiles of triangle.h
   return {{SSIQA_PANEL_ROWS, kPanelCols<T>, 1, sizeof(T), pack<T, SSIQA_PANEL_ROWS>, pack<T, kPanelCols<T>>, dots<T>},
-          distances<T>, rbf<T>, dot<T>, differences<T>};
+          distances<T>, rbf<T>, dot<T>, panel_times<T>, transposed_panel_times<T>, differences<T>};
 }
 
 }  // namespace

@@ -116,7 +116,7 @@ class PackedRows {
   template <class S>
   static void centre_row(const MatrixView<S>& x, std::size_t row, const T* centre, std::size_t begin,
                          std::size_t size, T* out) {
-    const S* const from = &x(row, begin);
+    const S* const from = x.row(row) + static_cast<std::ptrdiff_t>(begin) * x.col_stride;  // may be null without features
     centre += begin;
     if (x.col_stride == 1) {  // apart, because the compiler can then use vectors
       for (std::size_t k = 0; k < size; ++k) out[k] = static_cast<T>(from[k]) - centre[k];

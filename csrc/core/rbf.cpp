@@ -11,15 +11,6 @@
 namespace ssiqa {
 namespace {
 
-template <class T>
-T checked_gamma(double gamma) {
-  const T value = static_cast<T>(gamma);
-  if (!(std::isfinite(value) && value >= 0)) {
-    throw std::invalid_argument("gamma must be a finite number that is not negative.");
-  }
-  return value;
-}
-
 // Turns the dot products of row r of a block into distances, in place.
 struct ToDistances {
   template <class T>
@@ -38,12 +29,11 @@ struct ToRbf {
   }
 };
 
-enum class Half { none, computed, mirrored };  // whether only entries on and above the diagonal are computed
-
+// mirrored: only the entries on and above the diagonal are computed.
 template <class T, class S, class Finish>
-void fill_matrix(const MatrixView<S>& x, const MatrixView<S>& z, Half half, const Finish& finish, T* out,
+void fill_matrix(const MatrixView<S>& x, const MatrixView<S>& z, bool mirrored, const Finish& finish, T* out,
                  std::size_t threads) {
-  const Part part = half == Half::none ? Part::all : Part::upper;
+  const Part part = mirrored ? Part::upper : Part::all;
   for_each_block<T>(x, z, part, threads, [&](Block<T>& block) {
     const std::size_t stop = block.col + block.cols;
     const std::size_t from = part == Part::upper && block.row > block.col ? block.row - block.col : 0;
@@ -53,7 +43,7 @@ void fill_matrix(const MatrixView<S>& x, const MatrixView<S>& z, Half half, cons
       std::memcpy(out + (block.row + r) * z.rows + block.col + from, block.dots + r * kBlockCols<T> + from,
                   (block.cols - from) * sizeof(T));
     }
-    if (half != Half::mirrored) return;
+    if (!mirrored) return;
     // Entries inside the square on the diagonal were computed on both sides of it.
     for (std::size_t j = std::max(block.col, block.row + block.rows); j < stop; ++j) {
       for (std::size_t r = 0; r < block.rows; ++r) {
@@ -64,9 +54,8 @@ void fill_matrix(const MatrixView<S>& x, const MatrixView<S>& z, Half half, cons
 }
 
 template <class T>
-Half half_of(const MatrixView<T>& x, const MatrixView<T>& z) {
-  const bool same = x.data == z.data && x.rows == z.rows && x.row_stride == z.row_stride && x.col_stride == z.col_stride;
-  return same ? Half::mirrored : Half::none;
+bool same_rows(const MatrixView<T>& x, const MatrixView<T>& z) {
+  return x.data == z.data && x.rows == z.rows && x.row_stride == z.row_stride && x.col_stride == z.col_stride;
 }
 
 // Bytes of each of the two buffers that grow with the number of targets: coefficients of a stretch of z, and sums of a
@@ -146,17 +135,12 @@ void product(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>
 
 template <class T>
 void squared_distances(const MatrixView<T>& x, const MatrixView<T>& z, T* out, std::size_t threads) {
-  fill_matrix<T>(x, z, half_of(x, z), ToDistances{}, out, threads);
+  fill_matrix<T>(x, z, same_rows(x, z), ToDistances{}, out, threads);
 }
 
 template <class T>
 void rbf_kernel(const MatrixView<T>& x, const MatrixView<T>& z, double gamma, T* out, std::size_t threads) {
-  fill_matrix<T>(x, z, half_of(x, z), ToRbf<T>{checked_gamma<T>(gamma)}, out, threads);
-}
-
-template <class T>
-void rbf_kernel_upper(const MatrixView<T>& x, double gamma, double* out, std::size_t threads) {
-  fill_matrix<double>(x, x, Half::computed, ToRbf<double>{checked_gamma<double>(gamma)}, out, threads);
+  fill_matrix<T>(x, z, same_rows(x, z), ToRbf<T>{checked_gamma<T>(gamma)}, out, threads);
 }
 
 template <class T>
@@ -173,7 +157,6 @@ void rbf_matvec(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView
 #define SSIQA_INSTANTIATE(T)                                                                                       \
   template void squared_distances(const MatrixView<T>&, const MatrixView<T>&, T*, std::size_t);                    \
   template void rbf_kernel(const MatrixView<T>&, const MatrixView<T>&, double, T*, std::size_t);                   \
-  template void rbf_kernel_upper(const MatrixView<T>&, double, double*, std::size_t);                              \
   template void rbf_matvec(const MatrixView<T>&, const MatrixView<T>&, const MatrixView<T>&, double, Accumulate, T*, \
                            std::size_t);
 SSIQA_INSTANTIATE(float)
