@@ -52,11 +52,12 @@ class Array {
     return {data<T>() + offset, shape_[axis], shape_[axis + 1], strides_[axis], strides_[axis + 1]};
   }
 
-  // (n,) seen as (n, 1), or (n, t).
+  // (n,) seen as (n, 1), or (n, t), where n is the length along `axis`: 0 or, in batches, 1.
   template <class T>
-  MatrixView<T> columns() const {
-    if (ndim() == 2) return matrix<T>();
-    return {data<T>(), shape_[0], 1, strides_[0], 1};
+  MatrixView<T> columns(std::size_t axis = 0, std::size_t batch = 0) const {
+    const std::ptrdiff_t offset = axis == 0 ? 0 : static_cast<std::ptrdiff_t>(batch) * strides_[0];
+    const bool one = ndim() == axis + 1;
+    return {data<T>() + offset, shape_[axis], one ? 1 : shape_[axis + 1], strides_[axis], one ? 1 : strides_[axis + 1]};
   }
 
  private:

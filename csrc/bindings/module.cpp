@@ -6,10 +6,11 @@
 #include <vector>
 
 #include "array.h"
+#include "batches.h"
 #include "cpu.h"
-#include "lapack.h"
 #include "rbf.h"
-#include "select.h"
+#include "regression.h"
+#include "selection_binding.h"
 #include "threads.h"
 
 namespace py = pybind11;
@@ -19,23 +20,7 @@ namespace {
 
 using Access = Array::Access;
 
-// Calls work(float{}) or work(double{}) without the GIL; the array has been found to hold one of them.
-template <class Work>
-void with_type(const Array& array, const Work& work) {
-  const py::gil_scoped_release release;
-  if (array.type() == Type::float32) {
-    work(float{});
-  } else {
-    work(double{});
-  }
-}
-
-void require_matrix(const Array& array, std::size_t most_axes) {
-  if (array.ndim() < 2 || array.ndim() > most_axes) throw py::value_error("An array has the wrong number of axes.");
-}
-
-// Calls one(x, z, out, threads) for each batch of (b?, n, d) and (b?, m, d). Many batches are spread over the threads
-// whole; few share them all.
+// Calls one(x, z, out, threads) for each batch of (b?, n, d) and (b?, m, d).
 template <class One>
 void matrices(const py::object& x_object, const py::object& y_object, const py::object& out_object, const One& one) {
   const Array x(x_object, "x");
@@ -58,11 +43,10 @@ void matrices(const py::object& x_object, const py::object& y_object, const py::
 
   const std::size_t batches = axis == 0 ? 1 : x.shape(0);
   const std::size_t entries = x.shape(axis) * z.shape(axis);
+  const double work = static_cast<double>(batches * entries) * static_cast<double>(x.shape(axis + 1) + 16);
   with_type(x, [&]<class T>(T) {
-    const bool spread = batches >= n_threads();
-    const double work = static_cast<double>(batches * entries) * static_cast<double>(x.shape(axis + 1) + 16);
-    parallel_for(batches, work, spread ? n_threads() : 1, [&](std::size_t b) {
-      one(x.matrix<T>(b), z.matrix<T>(b), out.data<T>() + b * entries, spread && batches > 1 ? 1 : n_threads());
+    for_each_batch(batches, work, [&](std::size_t b, std::size_t threads) {
+      one(x.matrix<T>(b), z.matrix<T>(b), out.data<T>() + b * entries, threads);
     });
   });
 }
@@ -80,67 +64,35 @@ void bind_rbf_kernel(const py::object& x, const py::object& y, const py::object&
 }
 
 void bind_rbf_matvec(const py::object& x_object, const py::object& z_object, const py::object& coef_object,
-                     const py::object& out_object, double gamma) {
+                     const py::object& out_object, const std::vector<double>& gammas, bool accumulate_double) {
   const Array x(x_object, "x");
   x.require_float();
   const Array z(z_object, "z");
   const Array coef(coef_object, "coef");
   const Array out(out_object, "out", Access::write);
-  require_matrix(x, 2);
-  if (coef.ndim() != 1 && coef.ndim() != 2) throw py::value_error("coef must have one or two axes.");
+  require_matrix(x, 3);
+  const std::size_t axis = x.ndim() - 2;
+  if (coef.ndim() != axis + 1 && coef.ndim() != axis + 2) throw py::value_error("coef has the wrong number of axes.");
   for (const Array* array : {&z, &coef, &out}) array->require_type(x.type());
-  z.require_shape({coef.shape(0), x.shape(1)});
-  std::vector<std::size_t> shape = coef.shape();
-  shape[0] = x.shape(0);
+  std::vector<std::size_t> shape = x.shape();
+  shape[axis] = coef.shape(axis);
+  z.require_shape(shape);
+  shape = coef.shape();
+  for (std::size_t i = 0; i <= axis; ++i) shape[i] = x.shape(i);
   out.require_shape(shape);
+  if (axis == 1 && coef.shape(0) != x.shape(0)) throw py::value_error("coef must have as many batches as x.");
+  const std::size_t batches = axis == 0 ? 1 : x.shape(0);
+  if (gammas.size() != batches) throw py::value_error("Give one gamma for each batch.");
+
+  const std::size_t entries = x.shape(axis) * (coef.ndim() == axis + 2 ? coef.shape(axis + 1) : 1);
+  const double work = 2.0 * static_cast<double>(batches * x.shape(axis) * z.shape(axis)) *
+                      static_cast<double>(x.shape(axis + 1) + 16);
   with_type(x, [&]<class T>(T) {
-    rbf_matvec(x.matrix<T>(), z.matrix<T>(), coef.columns<T>(), gamma, out.data<T>(), n_threads());
+    for_each_batch(batches, work, [&](std::size_t b, std::size_t threads) {
+      rbf_matvec(x.matrix<T>(b), z.matrix<T>(b), coef.columns<T>(axis, b), gammas[b],
+                 accumulate_double ? Accumulate::float64 : Accumulate::float32, out.data<T>() + b * entries, threads);
+    });
   });
-}
-
-void bind_krr_fit(const py::object& x_object, const py::object& y_object, const py::object& out_object, double gamma,
-                  double alpha, const Lapack& lapack) {
-  const Array x(x_object, "x");
-  x.require_float();
-  const Array y(y_object, "y");
-  const Array out(out_object, "out", Access::write);
-  require_matrix(x, 2);
-  if (y.ndim() != 1 && y.ndim() != 2) throw py::value_error("y must have one or two axes.");
-  for (const Array* array : {&y, &out}) array->require_type(x.type());
-  std::vector<std::size_t> shape = y.shape();
-  shape[0] = x.shape(0);
-  y.require_shape(shape);
-  out.require_shape(shape);
-  with_type(x, [&]<class T>(T) {
-    krr_fit(x.matrix<T>(), y.columns<T>(), gamma, alpha, lapack, out.data<T>(), n_threads());
-  });
-}
-
-std::size_t bind_smallest_difference(const py::object& pred_object, const py::object& target_object,
-                                     const py::object& out_object) {
-  const Array pred(pred_object, "pred");
-  pred.require_float();
-  const Array target(target_object, "target");
-  const Array out(out_object, "out", Access::write);
-  if (pred.ndim() != 1 || out.ndim() != 1) throw py::value_error("pred and out must have one axis.");
-  target.require_type(pred.type());
-  target.require_shape(pred.shape());
-  out.require_type(Type::int64);
-  std::size_t nan_count = 0;
-  with_type(pred, [&]<class T>(T) {
-    nan_count = smallest_difference(pred.vector<T>(), target.vector<T>(), out.shape(0), out.data<std::int64_t>(),
-                                    n_threads());
-  });
-  return nan_count;
-}
-
-void translate(std::exception_ptr pointer) {
-  try {
-    if (pointer) std::rethrow_exception(pointer);
-  } catch (const IllConditioned& error) {
-    const py::object type = py::module_::import("ssiqa.errors").attr("IllConditionedError");
-    PyErr_SetObject(type.ptr(), type(error.what(), error.pivot()).ptr());
-  }
 }
 
 }  // namespace
@@ -151,8 +103,6 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "Native kernels of ssiqa; use ssiqa.kernels, which validates and allocates.";
   active_isa();  // so that a wrong setting is reported on import
   n_threads();
-  const Lapack lapack = scipy_lapack();
-  py::register_local_exception_translator(translate);
 
   m.def("isa", [] { return isa_name(active_isa()); });
   m.def("available_isas", [] {
@@ -165,12 +115,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("compiler", [] { return SSIQA_COMPILER; });
   m.def("squared_distances", bind_squared_distances, py::arg("x"), py::arg("y").none(true), py::arg("out"));
   m.def("rbf_kernel", bind_rbf_kernel, py::arg("x"), py::arg("y").none(true), py::arg("out"), py::arg("gamma"));
-  m.def("rbf_matvec", bind_rbf_matvec, py::arg("x"), py::arg("z"), py::arg("coef"), py::arg("out"), py::arg("gamma"));
-  m.def(
-      "krr_fit",
-      [lapack](const py::object& x, const py::object& y, const py::object& out, double gamma, double alpha) {
-        bind_krr_fit(x, y, out, gamma, alpha, lapack);
-      },
-      py::arg("x"), py::arg("y"), py::arg("out"), py::arg("gamma"), py::arg("alpha"));
-  m.def("smallest_difference", bind_smallest_difference, py::arg("pred"), py::arg("target"), py::arg("out"));
+  m.def("rbf_matvec", bind_rbf_matvec, py::arg("x"), py::arg("z"), py::arg("coef"), py::arg("out"), py::arg("gammas"),
+        py::arg("accumulate_double"));
+  bind_regression(m);
+  bind_selection(m);
 }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
+#include <vector>
 
 #include "packing.h"
 
@@ -20,6 +22,13 @@ struct Block {
   const T* right_norms;
 };
 
+// What one thread needs beside the packed copy of z: made once, because fresh pages of memory cost as much as a small block.
+template <class T>
+struct Scratch {
+  PackedRows<T> left;
+  Buffer<T> dots;
+};
+
 enum class Part { all, upper };  // upper: blocks that hold no entry with col >= row are left out
 
 inline constexpr std::size_t kBlockRows = 96;
@@ -34,15 +43,16 @@ template <class T, class S, class Visit>
 void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, Part part, std::size_t threads, const Visit& visit) {
   const Kernels<T>& kernel = kernels<T>();
   const FeatureBlocks features(x.cols);
-  const std::vector<double> centre = column_means(z);
+  const std::vector<T> centre = centre_of<T>(z);
   const auto round_up = [](std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; };
 
   const std::size_t fitting = round_up(kPackedBytes / (sizeof(T) * std::max<std::size_t>(x.cols, 1)), kBlockCols<T>);
   const std::size_t chunk = std::clamp(round_up(z.rows, kBlockCols<T>), kBlockCols<T>, std::max(fitting, kBlockCols<T>));
   // Few rows are cut finer, so that all threads have some.
-  const std::size_t height = std::clamp(round_up(x.rows / (4 * threads) + 1, kernel.mr), kernel.mr, kBlockRows);
-  PackedRows<T> right(std::min(chunk, z.rows), x.cols, kernel.nr);
+  const std::size_t height = std::clamp(round_up(x.rows / (8 * threads) + 1, kernel.mr), kernel.mr, kBlockRows);
+  PackedRows<T> right(std::min(chunk, z.rows), x.cols, Side::right);
 
+  std::vector<std::optional<Scratch<T>>> scratch(threads);
   for (std::size_t start = 0; start < z.rows; start += chunk) {
     const std::size_t stop = std::min(start + chunk, z.rows);
     right.fill(z, start, stop - start, centre, threads);
@@ -50,21 +60,23 @@ void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, Part part, s
     const double work = 2.0 * static_cast<double>(last_row) * static_cast<double>(stop - start) *
                         static_cast<double>(x.cols + 16);
 
-    parallel_for((last_row + height - 1) / height, work, threads, [&](std::size_t task) {
+    parallel_for_workers((last_row + height - 1) / height, work, threads, [&](std::size_t task, std::size_t worker) {
       const std::size_t row = task * height;
       const std::size_t rows = std::min(height, x.rows - row);
-      PackedRows<T> left(rows, x.cols, kernel.mr);
+      std::optional<Scratch<T>>& own = scratch[worker];
+      if (!own) own.emplace(PackedRows<T>(height, x.cols, Side::left), Buffer<T>(kBlockRows * kBlockCols<T>));
+      PackedRows<T>& left = own->left;
+      T* const dots = own->dots.data();
       left.fill(x, row, rows, centre, 1);
-      Buffer<T> dots(kBlockRows * kBlockCols<T>);
       const std::size_t skipped = part == Part::upper && row > start ? (row - start) / kBlockCols<T> * kBlockCols<T> : 0;
       for (std::size_t col = start + skipped; col < stop; col += kBlockCols<T>) {
         const std::size_t panel = (col - start) / kernel.nr;
         const std::size_t panels = std::min(kBlockCols<T> / kernel.nr, right.panels() - panel);
         for (std::size_t b = 0; b < features.count(); ++b) {
-          kernel.dots(left.panel(b, 0), left.panels(), right.panel(b, panel), panels, features.size(b), dots.data(),
+          kernel.dots(left.panel(b, 0), left.panels(), right.panel(b, panel), panels, features.size(b), dots,
                       kBlockCols<T>, b > 0);
         }
-        Block<T> block{row, rows, col, std::min(kBlockCols<T>, stop - col), dots.data(), left.norms(),
+        Block<T> block{row, rows, col, std::min(kBlockCols<T>, stop - col), dots, left.norms(),
                        right.norms() + (col - start)};
         visit(block);
       }

@@ -21,6 +21,8 @@ template <>
 struct Simd<float> {
   using Vector = float __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
   using Bits = std::uint32_t __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  using Int = std::int32_t;
+  using Ints = Int __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
   static constexpr int kMantissaBits = 23;
   static constexpr float kRound = 0x1.8p23F;     // adding it leaves the nearest integer in the low bits
   static constexpr float kLowest = -87.33654F;   // exp of anything lower is below the smallest normal number
@@ -35,6 +37,8 @@ template <>
 struct Simd<double> {
   using Vector = double __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
   using Bits = std::uint64_t __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
+  using Int = std::int64_t;
+  using Ints = Int __attribute__((vector_size(SSIQA_VECTOR_BYTES)));
   static constexpr int kMantissaBits = 52;
   static constexpr double kRound = 0x1.8p52;
   static constexpr double kLowest = -708.3964185322641;
@@ -106,17 +110,33 @@ void dots(const T* left, std::size_t left_panels, const T* right, std::size_t ri
   }
 }
 
-template <class T>
-void norms(const T* panels, std::size_t count, std::size_t width, std::size_t features, T* out, bool accumulate) {
-  for (std::size_t p = 0; p < count; ++p) {
-    T sums[kPanelCols<T>] = {};  // wide enough for both kinds of panel
-    for (std::size_t k = 0; k < features; ++k) {
-      for (std::size_t r = 0; r < width; ++r) sums[r] += panels[r] * panels[r];
-      panels += width;
+template <class T, std::size_t kWidth>
+void pack(const T* rows, std::size_t count, std::size_t features, T* panel, T* norms, bool accumulate) {
+  for (std::size_t k = 0; k < features; ++k) {
+    T* const to = panel + k * kWidth;
+    if (count == kWidth) {
+      for (std::size_t r = 0; r < kWidth; ++r) to[r] = rows[r * features + k];
+    } else {
+      for (std::size_t r = 0; r < kWidth; ++r) to[r] = r < count ? rows[r * features + k] : T{0};
     }
-    for (std::size_t r = 0; r < width; ++r) out[r] = accumulate ? out[r] + sums[r] : sums[r];
-    out += width;
   }
+  // By vectors, in a loop of its own: elsewhere the compiler rounds some products before it adds them.
+  constexpr std::size_t kBytes = kWidth * sizeof(T) < SSIQA_VECTOR_BYTES ? kWidth * sizeof(T) : SSIQA_VECTOR_BYTES;
+  constexpr std::size_t kParts = kWidth * sizeof(T) / kBytes;
+  typedef T Part __attribute__((vector_size(kBytes)));  // "using" drops the attribute of a dependent type
+  Part sums[kParts] = {};
+  for (std::size_t k = 0; k < features; ++k) {
+    Part parts[kParts];
+    __builtin_memcpy(parts, panel + k * kWidth, sizeof parts);
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < kParts; ++v) sums[v] += parts[v] * parts[v];
+  }
+  if (accumulate) {
+    Part before[kParts];
+    __builtin_memcpy(before, norms, sizeof before);
+    for (std::size_t v = 0; v < kParts; ++v) sums[v] += before[v];
+  }
+  __builtin_memcpy(norms, sums, sizeof sums);
 }
 
 // Applies `function` to `count` places, a vector at a time; the last vector is stored in part.
@@ -188,9 +208,92 @@ double dot(const T* a, const T* b, std::size_t count) {
 }
 
 template <class T>
+void panel_times(const T* panel, std::size_t features, const T* x, T* out) {
+  Vector<T> even[SSIQA_PANEL_VECTORS] = {};  // two sets of sums, so that additions do not wait for each other
+  Vector<T> odd[SSIQA_PANEL_VECTORS] = {};
+  for (std::size_t k = 0; k < features; k += 2) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) {
+      even[v] += x[k] * load<T>(panel + v * kLanes<T>);
+      odd[v] += x[k + 1] * load<T>(panel + kPanelCols<T> + v * kLanes<T>);
+    }
+    panel += 2 * kPanelCols<T>;
+  }
+#pragma GCC unroll 8
+  for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) store<T>(out + v * kLanes<T>, even[v] + odd[v]);
+}
+
+template <class T>
+void transposed_panel_times(const T* panel, std::size_t features, const T* x, T* out) {
+  Vector<T> rows[SSIQA_PANEL_VECTORS];
+#pragma GCC unroll 8
+  for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) rows[v] = load<T>(x + v * kLanes<T>);
+  for (std::size_t k = 0; k < features; ++k) {
+    Vector<T> sum = {};
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) sum += rows[v] * load<T>(panel + v * kLanes<T>);
+    T total = 0;
+#pragma GCC unroll 16
+    for (std::size_t lane = 0; lane < kLanes<T>; ++lane) total += sum[lane];
+    out[k] += total;
+    panel += kPanelCols<T>;
+  }
+}
+
+template <class T>
+std::size_t differences(const T* a, const T* b, std::size_t count, Bits<T> bound, Bits<T>* bits, std::uint16_t* places,
+                        std::size_t* nans) {
+  using Ints = typename Simd<T>::Ints;  // of numbers that are not negative, so that their order is that of the bits
+  using Int = typename Simd<T>::Int;
+  constexpr std::size_t kGroup = 2 * kLanes<T>;
+  const Int signed_bound = static_cast<Int>(bound);
+  Ints nan_counts{};
+  std::size_t found = 0;
+  std::size_t i = 0;
+  const auto note = [&](std::size_t place) {  // no branch, because it could not be predicted
+    places[found] = static_cast<std::uint16_t>(place);
+    found += bits[place] <= bound ? 1U : 0U;
+  };
+  for (; i + kGroup <= count; i += kGroup) {
+    Ints any{};
+#pragma GCC unroll 2
+    for (std::size_t part = i; part < i + kGroup; part += kLanes<T>) {
+      const Vector<T> difference = load<T>(a + part) - load<T>(b + part);
+      const Ints is_nan = difference != difference;
+      Ints magnitude;
+      __builtin_memcpy(&magnitude, &difference, sizeof magnitude);
+      magnitude = (magnitude | is_nan) & static_cast<Int>(kNanBits<T>);
+      __builtin_memcpy(bits + part, &magnitude, sizeof magnitude);
+      any |= magnitude <= signed_bound;
+      nan_counts -= is_nan;
+    }
+    std::uint64_t words[sizeof any / sizeof(std::uint64_t)];
+    __builtin_memcpy(words, &any, sizeof any);
+    std::uint64_t some = 0;
+#pragma GCC unroll 8
+    for (const std::uint64_t word : words) some |= word;
+    if (some == 0) continue;
+    for (std::size_t place = i; place < i + kGroup; ++place) note(place);
+  }
+  for (std::size_t lane = 0; lane < kLanes<T>; ++lane) *nans += static_cast<std::size_t>(nan_counts[lane]);
+  for (; i < count; ++i) {
+    const T difference = a[i] - b[i];
+    __builtin_memcpy(bits + i, &difference, sizeof difference);
+    bits[i] &= kNanBits<T>;
+    if (difference != difference) {
+      bits[i] = kNanBits<T>;
+      ++*nans;
+    }
+    note(i);
+  }
+  return found;
+}
+
+template <class T>
 constexpr Kernels<T> table() {
-  static_assert(kBlockCols<T> % kPanelCols<T> == 0 && SSIQA_PANEL_ROWS <= kPanelCols<T>);
-  return {SSIQA_PANEL_ROWS, kPanelCols<T>, dots<T>, norms<T>, distances<T>, rbf<T>, dot<T>};
+  static_assert(kBlockCols<T> % kPanelCols<T> == 0);
+  return {SSIQA_PANEL_ROWS, kPanelCols<T>, pack<T, SSIQA_PANEL_ROWS>, pack<T, kPanelCols<T>>, dots<T>, distances<T>,
+          rbf<T>, dot<T>, panel_times<T>, transposed_panel_times<T>, differences<T>};
 }
 
 }  // namespace

@@ -1,80 +1,96 @@
 #include "krr.h"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
-#include <sstream>
+#include <optional>
+#include <stdexcept>
+#include <vector>
 
 #include "buffer.h"
-#include "rbf.h"
+#include "gram.h"
+#include "refine.h"
 
 namespace ssiqa {
 namespace {
 
-[[noreturn]] void refuse(std::size_t pivot, double alpha) {
-  std::ostringstream message;
-  message << "The kernel matrix plus alpha = " << alpha << " is not numerically positive definite at row " << pivot
-          << "; use a larger alpha or gamma, or drop duplicate rows.";
-  throw IllConditioned(message.str(), pivot);
+// Up to here a factor in double takes no longer than one in float with its refinement.
+constexpr std::size_t kFewTiles = 4;
+
+// Columns of y that are solved together: they share the passes over the matrix.
+constexpr std::size_t kColumns = 8;
+
+struct System {
+  Triangle<double> matrix;
+  double norm;
+  Buffer<double> targets;    // column by column, padded
+  Buffer<double> solutions;  // likewise
+  std::size_t columns;
+};
+
+// The factor in F and the solutions by its help; false if F does not suffice.
+template <class F>
+bool solve_in(System& system, double floor, std::size_t threads, std::optional<BadPivot>& bad) {
+  Triangle<F> factor = converted<F>(system.matrix, threads);
+  bad = factorise(factor, floor, threads);
+  if (bad) return false;
+  const std::size_t size = factor.padded();
+  for (std::size_t t = 0; t < system.columns; t += kColumns) {
+    if (!refine(system.matrix, system.norm, factor, system.targets.data() + t * size, system.solutions.data() + t * size,
+                std::min(kColumns, system.columns - t), threads)) {
+      bad = smallest_pivot(factor);
+      return false;
+    }
+  }
+  return true;
 }
 
-// The Cholesky factor of `matrix` in place. LAPACK reads columns: our entries on and above the diagonal are its lower ones.
-void factorise(Buffer<double>& matrix, int n, double alpha, const Lapack& lapack) {
-  const std::size_t size = static_cast<std::size_t>(n);
-  char lower = 'L';
-  int info = 0;
-  lapack.potrf(&lower, &n, matrix.data(), &n, &info);
-  if (info != 0) refuse(static_cast<std::size_t>(info > 0 ? info - 1 : 0), alpha);
-  // A singular matrix often passes with a pivot made of rounding error alone.
-  const double floor = static_cast<double>(n) * std::numeric_limits<double>::epsilon() * (1 + alpha);
-  for (std::size_t i = 0; i < size; ++i) {
-    const double pivot = matrix[i * size + i] * matrix[i * size + i];
-    if (!(pivot > floor)) refuse(i, alpha);
+// The columns of y, each divided by the power of two that brings it near 1: then no square overflows.
+template <class T>
+Buffer<double> scaled_targets(const MatrixView<T>& y, std::vector<int>& exponents) {
+  const std::size_t size = padded_rows(y.rows);
+  Buffer<double> targets(size * y.cols);
+  std::fill_n(targets.data(), size * y.cols, 0.0);
+  for (std::size_t t = 0; t < y.cols; ++t) {
+    double largest = 0;
+    for (std::size_t i = 0; i < y.rows; ++i) {
+      if (!std::isfinite(y(i, t))) throw std::invalid_argument("y must hold finite numbers.");
+      largest = std::max(largest, std::abs(static_cast<double>(y(i, t))));
+    }
+    std::frexp(largest, &exponents[t]);
+    for (std::size_t i = 0; i < y.rows; ++i) {
+      targets[t * size + i] = std::ldexp(static_cast<double>(y(i, t)), -exponents[t]);
+    }
   }
+  return targets;
 }
 
 }  // namespace
 
 template <class T>
-void krr_fit(const MatrixView<T>& x, const MatrixView<T>& y, double gamma, double alpha, const Lapack& lapack, T* out,
-             std::size_t threads) {
-  if (!(std::isfinite(alpha) && alpha >= 0)) {
-    throw std::invalid_argument("alpha must be a finite number that is not negative.");
-  }
-  if (x.rows > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
-    throw std::invalid_argument("x has more rows than LAPACK can count.");
-  }
-  const std::size_t size = x.rows;
-  int n = static_cast<int>(size);
-  int targets = static_cast<int>(y.cols);
-  Buffer<double> solution(size * y.cols);  // column by column
-  for (std::size_t i = 0; i < size; ++i) {
-    for (std::size_t t = 0; t < y.cols; ++t) {
-      if (!std::isfinite(y(i, t))) throw std::invalid_argument("y must hold finite numbers.");
-      solution[t * size + i] = static_cast<double>(y(i, t));
-    }
-  }
-  if (size == 0 || targets == 0) return;
+void krr_fit(const MatrixView<T>& x, const MatrixView<T>& y, double gamma, double alpha, T* out, std::size_t threads) {
+  std::vector<int> exponents(y.cols);
+  Buffer<double> targets = scaled_targets(y, exponents);
+  System system{regularised_kernel(x, gamma, alpha, threads), 0, std::move(targets),
+                Buffer<double>(padded_rows(x.rows) * y.cols), y.cols};
+  if (x.rows == 0 || y.cols == 0) return;
+  system.norm = one_norm(system.matrix, threads);
 
-  Buffer<double> matrix(size * size);
-  rbf_kernel_upper(x, gamma, matrix.data(), threads);
-  for (std::size_t i = 0; i < size; ++i) matrix[i * size + i] += alpha;
-  factorise(matrix, n, alpha, lapack);
-  char lower = 'L';
-  int info = 0;
-  lapack.potrs(&lower, &n, &targets, matrix.data(), &n, solution.data(), &n, &info);
-
-  for (std::size_t i = 0; i < size; ++i) {
+  std::optional<BadPivot> bad;
+  if (system.matrix.tiles() <= kFewTiles || !solve_in<float>(system, 0, threads, bad)) {
+    if (!solve_in<double>(system, pivot_floor(x.rows, alpha), threads, bad)) refuse(x, alpha, system.norm, *bad);
+  }
+  for (std::size_t i = 0; i < y.rows; ++i) {
     for (std::size_t t = 0; t < y.cols; ++t) {
-      const T value = static_cast<T>(solution[t * size + i]);
-      if (!std::isfinite(value)) refuse(i, alpha);
-      out[i * y.cols + t] = value;
+      const double value = std::ldexp(system.solutions[t * padded_rows(x.rows) + i], exponents[t]);
+      out[i * y.cols + t] = static_cast<T>(value);
+      if (!std::isfinite(out[i * y.cols + t])) {
+        throw std::invalid_argument("The coefficients are too large for their type; make y smaller or alpha larger.");
+      }
     }
   }
 }
 
-template void krr_fit(const MatrixView<float>&, const MatrixView<float>&, double, double, const Lapack&, float*,
-                      std::size_t);
-template void krr_fit(const MatrixView<double>&, const MatrixView<double>&, double, double, const Lapack&, double*,
-                      std::size_t);
+template void krr_fit(const MatrixView<float>&, const MatrixView<float>&, double, double, float*, std::size_t);
+template void krr_fit(const MatrixView<double>&, const MatrixView<double>&, double, double, double*, std::size_t);
 
 }  // namespace ssiqa

@@ -23,84 +23,98 @@ class FeatureBlocks {
   std::size_t count() const { return count_; }
   std::size_t begin(std::size_t block) const { return features_ * block / count_; }
   std::size_t size(std::size_t block) const { return begin(block + 1) - begin(block); }
+  std::size_t largest() const { return (features_ + count_ - 1) / count_; }
 
  private:
   std::size_t features_;
   std::size_t count_;
 };
 
-// Distances do not depend on the origin, but their rounding does: norms are smallest around the mean.
-template <class S>
-std::vector<double> column_means(const MatrixView<S>& x) {
-  std::vector<double> means(x.cols, 0.0);
+// The mean of the columns, rounded to T. Distances do not depend on the origin, but their rounding does: norms are smallest
+// around the mean. Any point near it serves, so the differences may be taken in T.
+template <class T, class S>
+std::vector<T> centre_of(const MatrixView<S>& x) {
+  std::vector<double> sums(x.cols, 0.0);
   for (std::size_t i = 0; i < x.rows; ++i) {
-    for (std::size_t k = 0; k < x.cols; ++k) means[k] += static_cast<double>(x(i, k));
+    for (std::size_t k = 0; k < x.cols; ++k) sums[k] += static_cast<double>(x(i, k));
   }
-  for (double& mean : means) mean /= static_cast<double>(std::max<std::size_t>(x.rows, 1));
-  return means;
+  std::vector<T> centre(x.cols);
+  const double rows = static_cast<double>(std::max<std::size_t>(x.rows, 1));
+  std::ranges::transform(sums, centre.begin(), [rows](double sum) { return static_cast<T>(sum / rows); });
+  return centre;
 }
 
-// Rows of a matrix of S, held as panels of T that are `width` rows wide.
+enum class Side { left, right };
+
+// Rows of a matrix of S, held as panels of T for one side of a product.
 template <class T>
 class PackedRows {
  public:
-  PackedRows(std::size_t capacity, std::size_t features, std::size_t width)
-      : width_(width),
+  PackedRows(std::size_t capacity, std::size_t features, Side side)
+      : side_(side),
+        width_(side == Side::left ? kernels<T>().mr : kernels<T>().nr),
         blocks_(features),
-        padded_((capacity + width - 1) / width * width),
+        padded_((capacity + width_ - 1) / width_ * width_),
         panels_(padded_ * features),
         norms_(padded_) {}
 
   std::size_t panels() const { return padded_ / width_; }
   const T* norms() const { return norms_.data(); }
-  const T* panel(std::size_t block, std::size_t p) const {
-    return panels_.data() + blocks_.begin(block) * padded_ + p * width_ * blocks_.size(block);
-  }
+  const T* panel(std::size_t block, std::size_t p) const { return panels_.data() + offset(block, p); }
 
   // Throws std::invalid_argument unless every squared norm is finite, with room for the sums that follow.
   template <class S>
-  void fill(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<double>& centre,
+  void fill(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<T>& centre,
             std::size_t threads) {
     constexpr std::size_t kPanelsPerTask = 8;
     padded_ = (rows + width_ - 1) / width_ * width_;
     const std::size_t tasks = (panels() + kPanelsPerTask - 1) / kPanelsPerTask;
     parallel_for(tasks, 4.0 * static_cast<double>(rows * x.cols), threads, [&](std::size_t task) {
+      Buffer<T> centred(width_ * blocks_.largest());
       const std::size_t end = std::min(panels(), (task + 1) * kPanelsPerTask);
       for (std::size_t p = task * kPanelsPerTask; p < end; ++p) {
-        fill_panel(x, first + p * width_, std::min(width_, rows - p * width_), centre, p);
+        fill_panel(x, first + p * width_, std::min(width_, rows - p * width_), centre, p, centred.data());
       }
     });
   }
 
  private:
-  static constexpr std::size_t kFeaturesAtOnce = 16;
+  std::size_t offset(std::size_t block, std::size_t p) const {
+    return blocks_.begin(block) * padded_ + p * width_ * blocks_.size(block);
+  }
 
   template <class S>
-  void fill_panel(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<double>& centre,
-                  std::size_t p) {
+  void fill_panel(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<T>& centre,
+                  std::size_t p, T* centred) {
+    T* const norms = norms_.data() + p * width_;
+    const auto pack = side_ == Side::left ? kernels<T>().pack_left : kernels<T>().pack_right;
     for (std::size_t b = 0; b < blocks_.count(); ++b) {
-      T* const to = panels_.data() + (panel(b, p) - panels_.data());
-      const std::size_t begin = blocks_.begin(b);
       const std::size_t size = blocks_.size(b);
-      if (rows < width_) std::fill_n(to, size * width_, T{0});
-      // A few features at a time, so that the lines they are scattered to stay in the first-level cache.
-      for (std::size_t start = 0; start < size; start += kFeaturesAtOnce) {
-        const std::size_t stop = std::min(size, start + kFeaturesAtOnce);
-        for (std::size_t r = 0; r < rows; ++r) {
-          for (std::size_t k = start; k < stop; ++k) {
-            to[k * width_ + r] = static_cast<T>(static_cast<double>(x(first + r, begin + k)) - centre[begin + k]);
-          }
-        }
+      for (std::size_t r = 0; r < rows; ++r) {
+        centre_row(x, first + r, centre.data(), blocks_.begin(b), size, centred + r * size);
       }
-      kernels<T>().norms(to, 1, width_, size, norms_.data() + p * width_, b > 0);
+      pack(centred, rows, size, panels_.data() + offset(b, p), norms, b > 0);
     }
     for (std::size_t r = 0; r < rows; ++r) {
-      if (!(norms_[p * width_ + r] <= std::numeric_limits<T>::max() / 4)) {
+      if (!(norms[r] <= std::numeric_limits<T>::max() / 4)) {
         throw std::invalid_argument("The rows must hold finite numbers whose squares do not overflow their type.");
       }
     }
   }
 
+  template <class S>
+  static void centre_row(const MatrixView<S>& x, std::size_t row, const T* centre, std::size_t begin,
+                         std::size_t size, T* out) {
+    const S* const from = x.row(row) + static_cast<std::ptrdiff_t>(begin) * x.col_stride;  // may be null without features
+    centre += begin;
+    if (x.col_stride == 1) {  // apart, because the compiler can then use vectors
+      for (std::size_t k = 0; k < size; ++k) out[k] = static_cast<T>(from[k]) - centre[k];
+    } else {
+      for (std::size_t k = 0; k < size; ++k) out[k] = static_cast<T>(x(row, begin + k)) - centre[k];
+    }
+  }
+
+  Side side_;
   std::size_t width_;
   FeatureBlocks blocks_;
   std::size_t padded_;

@@ -1,22 +1,15 @@
 #include "rbf.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
+#include <type_traits>
 
 #include "blocks.h"
 
 namespace ssiqa {
 namespace {
-
-template <class T>
-T checked_gamma(double gamma) {
-  const T value = static_cast<T>(gamma);
-  if (!(std::isfinite(value) && value >= 0)) {
-    throw std::invalid_argument("gamma must be a finite number that is not negative.");
-  }
-  return value;
-}
 
 // Turns the dot products of row r of a block into distances, in place.
 struct ToDistances {
@@ -36,12 +29,11 @@ struct ToRbf {
   }
 };
 
-enum class Half { none, computed, mirrored };  // whether only entries on and above the diagonal are computed
-
+// mirrored: only the entries on and above the diagonal are computed.
 template <class T, class S, class Finish>
-void fill_matrix(const MatrixView<S>& x, const MatrixView<S>& z, Half half, const Finish& finish, T* out,
+void fill_matrix(const MatrixView<S>& x, const MatrixView<S>& z, bool mirrored, const Finish& finish, T* out,
                  std::size_t threads) {
-  const Part part = half == Half::none ? Part::all : Part::upper;
+  const Part part = mirrored ? Part::upper : Part::all;
   for_each_block<T>(x, z, part, threads, [&](Block<T>& block) {
     const std::size_t stop = block.col + block.cols;
     const std::size_t from = part == Part::upper && block.row > block.col ? block.row - block.col : 0;
@@ -51,7 +43,7 @@ void fill_matrix(const MatrixView<S>& x, const MatrixView<S>& z, Half half, cons
       std::memcpy(out + (block.row + r) * z.rows + block.col + from, block.dots + r * kBlockCols<T> + from,
                   (block.cols - from) * sizeof(T));
     }
-    if (half != Half::mirrored) return;
+    if (!mirrored) return;
     // Entries inside the square on the diagonal were computed on both sides of it.
     for (std::size_t j = std::max(block.col, block.row + block.rows); j < stop; ++j) {
       for (std::size_t r = 0; r < block.rows; ++r) {
@@ -62,50 +54,44 @@ void fill_matrix(const MatrixView<S>& x, const MatrixView<S>& z, Half half, cons
 }
 
 template <class T>
-Half half_of(const MatrixView<T>& x, const MatrixView<T>& z) {
-  const bool same = x.data == z.data && x.rows == z.rows && x.row_stride == z.row_stride && x.col_stride == z.col_stride;
-  return same ? Half::mirrored : Half::none;
+bool same_rows(const MatrixView<T>& x, const MatrixView<T>& z) {
+  return x.data == z.data && x.rows == z.rows && x.row_stride == z.row_stride && x.col_stride == z.col_stride;
+}
+
+// Bytes of each of the two buffers that grow with the number of targets: coefficients of a stretch of z, and sums of a
+// stretch of x.
+constexpr std::size_t kStretchBytes = std::size_t{8} << 20U;
+
+// Rows whose numbers fit into kStretchBytes, in whole blocks.
+std::size_t stretch_rows(std::size_t bytes_per_row) {
+  const std::size_t blocks = kStretchBytes / (std::max<std::size_t>(bytes_per_row, 1) * kBlockCols<float>);
+  return std::max<std::size_t>(blocks, 1) * kBlockCols<float>;
+}
+
+template <class T>
+MatrixView<T> rows_of(const MatrixView<T>& x, std::size_t begin, std::size_t end) {
+  return {x.row(begin), end - begin, x.cols, x.row_stride, x.col_stride};
 }
 
 // The columns of coef one after another, each padded with zeros to whole blocks.
 template <class T>
-Buffer<T> padded_columns(const MatrixView<T>& coef, std::size_t padded) {
-  Buffer<T> columns(padded * coef.cols);
-  std::fill_n(columns.data(), padded * coef.cols, T{0});
+void pad_columns(const MatrixView<T>& coef, std::size_t padded, T* columns) {
+  std::fill_n(columns, padded * coef.cols, T{0});
   for (std::size_t j = 0; j < coef.rows; ++j) {
     for (std::size_t t = 0; t < coef.cols; ++t) {
       if (!std::isfinite(coef(j, t))) throw std::invalid_argument("The coefficients must be finite numbers.");
       columns[t * padded + j] = coef(j, t);
     }
   }
-  return columns;
 }
 
-}  // namespace
-
-template <class T>
-void squared_distances(const MatrixView<T>& x, const MatrixView<T>& z, T* out, std::size_t threads) {
-  fill_matrix<T>(x, z, half_of(x, z), ToDistances{}, out, threads);
-}
-
-template <class T>
-void rbf_kernel(const MatrixView<T>& x, const MatrixView<T>& z, double gamma, T* out, std::size_t threads) {
-  fill_matrix<T>(x, z, half_of(x, z), ToRbf<T>{checked_gamma<T>(gamma)}, out, threads);
-}
-
-template <class T>
-void rbf_kernel_upper(const MatrixView<T>& x, double gamma, double* out, std::size_t threads) {
-  fill_matrix<double>(x, x, Half::computed, ToRbf<double>{checked_gamma<double>(gamma)}, out, threads);
-}
-
-template <class T>
-void rbf_matvec(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, double gamma, T* out,
-                std::size_t threads) {
-  const ToRbf<T> finish{checked_gamma<T>(gamma)};
+// sums += K(x, z) coef, row by row.
+template <class T, class Sum>
+void add_product(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, const ToRbf<T>& finish,
+                 T* columns, Sum* sums, std::size_t threads) {
   const std::size_t targets = coef.cols;
   const std::size_t padded = (z.rows + kBlockCols<T> - 1) / kBlockCols<T> * kBlockCols<T>;
-  const Buffer<T> columns = padded_columns(coef, padded);
-  std::vector<double> sums(x.rows * targets, 0.0);
+  pad_columns(coef, padded, columns);
   for_each_block<T>(x, z, Part::all, threads, [&](Block<T>& block) {
     const std::size_t nr = kernels<T>().nr;
     const std::size_t whole = (block.cols + nr - 1) / nr * nr;
@@ -114,18 +100,65 @@ void rbf_matvec(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView
       finish(block, r);
       std::fill(row + block.cols, row + whole, T{0});
       for (std::size_t t = 0; t < targets; ++t) {
-        sums[(block.row + r) * targets + t] += kernels<T>().dot(row, columns.data() + t * padded + block.col, whole);
+        Sum& sum = sums[(block.row + r) * targets + t];
+        sum += static_cast<Sum>(kernels<T>().dot(row, columns + t * padded + block.col, whole));
       }
     }
   });
-  std::ranges::transform(sums, out, [](double sum) { return static_cast<T>(sum); });
+}
+
+template <class T, class Sum>
+void product(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, const ToRbf<T>& finish, T* out,
+             std::size_t threads) {
+  const std::size_t targets = coef.cols;
+  const std::size_t height = std::min(stretch_rows(targets * sizeof(Sum)), x.rows);
+  const std::size_t width = stretch_rows((x.cols + targets) * sizeof(T));
+  Buffer<T> columns(std::min(width, z.rows + kBlockCols<T>) * targets);
+  constexpr bool kInPlace = std::is_same_v<T, Sum>;
+  Buffer<Sum> buffer(kInPlace ? 0 : height * targets);
+  for (std::size_t row = 0; row < x.rows; row += height) {
+    const MatrixView<T> some = rows_of(x, row, std::min(row + height, x.rows));
+    Sum* sums = buffer.data();
+    if constexpr (kInPlace) sums = out + row * targets;
+    std::fill_n(sums, some.rows * targets, Sum{0});
+    for (std::size_t col = 0; col < z.rows; col += width) {
+      const std::size_t end = std::min(col + width, z.rows);
+      add_product(some, rows_of(z, col, end), rows_of(coef, col, end), finish, columns.data(), sums, threads);
+    }
+    if constexpr (!kInPlace) {
+      std::transform(sums, sums + some.rows * targets, out + row * targets, [](Sum sum) { return static_cast<T>(sum); });
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void squared_distances(const MatrixView<T>& x, const MatrixView<T>& z, T* out, std::size_t threads) {
+  fill_matrix<T>(x, z, same_rows(x, z), ToDistances{}, out, threads);
+}
+
+template <class T>
+void rbf_kernel(const MatrixView<T>& x, const MatrixView<T>& z, double gamma, T* out, std::size_t threads) {
+  fill_matrix<T>(x, z, same_rows(x, z), ToRbf<T>{checked_gamma<T>(gamma)}, out, threads);
+}
+
+template <class T>
+void rbf_matvec(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, double gamma,
+                Accumulate accumulate, T* out, std::size_t threads) {
+  const ToRbf<T> finish{checked_gamma<T>(gamma)};
+  if (accumulate == Accumulate::float64) {
+    product<T, double>(x, z, coef, finish, out, threads);
+  } else {
+    product<T, T>(x, z, coef, finish, out, threads);
+  }
 }
 
 #define SSIQA_INSTANTIATE(T)                                                                                       \
   template void squared_distances(const MatrixView<T>&, const MatrixView<T>&, T*, std::size_t);                    \
   template void rbf_kernel(const MatrixView<T>&, const MatrixView<T>&, double, T*, std::size_t);                   \
-  template void rbf_kernel_upper(const MatrixView<T>&, double, double*, std::size_t);                              \
-  template void rbf_matvec(const MatrixView<T>&, const MatrixView<T>&, const MatrixView<T>&, double, T*, std::size_t);
+  template void rbf_matvec(const MatrixView<T>&, const MatrixView<T>&, const MatrixView<T>&, double, Accumulate, T*, \
+                           std::size_t);
 SSIQA_INSTANTIATE(float)
 SSIQA_INSTANTIATE(double)
 

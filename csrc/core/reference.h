@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "view.h"
@@ -64,37 +65,37 @@ std::vector<std::int64_t> smallest_difference(const VectorView<T>& a, const Vect
   return order;
 }
 
-// LAPACK's dpotrf and dpotrs for the lower triangle, in their calling convention.
-inline void potrf(char* /*uplo*/, int* n, double* a, int* lda, int* info) {
-  const auto at = [&](int i, int j) -> double& { return a[i + static_cast<std::ptrdiff_t>(j) * *lda]; };
-  *info = 0;
-  for (int j = 0; j < *n; ++j) {
-    for (int i = j; i < *n; ++i) {
-      long double rest = at(i, j);
-      for (int k = 0; k < j; ++k) rest -= static_cast<long double>(at(i, k)) * at(j, k);
-      if (i == j && !(rest > 0)) {
-        *info = j + 1;
-        return;
-      }
-      at(i, j) = static_cast<double>(i == j ? std::sqrt(rest) : rest / at(j, j));
+// The lower triangle L of A = L L', n by n and row by row; no pivot may be bad.
+inline std::vector<long double> cholesky(std::vector<long double> a, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j <= i; ++j) {
+      long double rest = a[i * n + j];
+      for (std::size_t k = 0; k < j; ++k) rest -= a[i * n + k] * a[j * n + k];
+      a[i * n + j] = i == j ? std::sqrt(rest) : rest / a[j * n + j];
     }
   }
+  return a;
 }
 
-inline void potrs(char* /*uplo*/, int* n, int* nrhs, double* a, int* lda, double* b, int* ldb, int* info) {
-  const auto at = [&](int i, int j) -> double& { return a[i + static_cast<std::ptrdiff_t>(j) * *lda]; };
-  *info = 0;
-  for (int t = 0; t < *nrhs; ++t) {
-    double* const y = b + static_cast<std::ptrdiff_t>(t) * *ldb;
-    for (int i = 0; i < *n; ++i) {
-      for (int k = 0; k < i; ++k) y[i] -= at(i, k) * y[k];
-      y[i] /= at(i, i);
-    }
-    for (int i = *n; i-- > 0;) {
-      for (int k = i + 1; k < *n; ++k) y[i] -= at(k, i) * y[k];
-      y[i] /= at(i, i);
-    }
+// L^-1 b.
+inline std::vector<long double> solve_lower(const std::vector<long double>& l, std::vector<long double> b) {
+  const std::size_t n = b.size();
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t k = 0; k < i; ++k) b[i] -= l[i * n + k] * b[k];
+    b[i] /= l[i * n + i];
   }
+  return b;
+}
+
+// (L L')^-1 b.
+inline std::vector<long double> solve(const std::vector<long double>& l, std::vector<long double> b) {
+  const std::size_t n = b.size();
+  b = solve_lower(l, std::move(b));
+  for (std::size_t i = n; i-- > 0;) {
+    for (std::size_t k = i + 1; k < n; ++k) b[i] -= l[k * n + i] * b[k];
+    b[i] /= l[i * n + i];
+  }
+  return b;
 }
 
 }  // namespace ssiqa::reference

@@ -55,17 +55,22 @@ std::size_t n_threads() {
 }
 
 void parallel_for(std::size_t count, double work, std::size_t threads, const std::function<void(std::size_t)>& body) {
+  parallel_for_workers(count, work, threads, [&body](std::size_t i, std::size_t /*worker*/) { body(i); });
+}
+
+void parallel_for_workers(std::size_t count, double work, std::size_t threads,
+                          const std::function<void(std::size_t, std::size_t)>& body) {
   threads = std::min(threads, count);
   if (threads <= 1 || work < kSmallWork) {
-    for (std::size_t i = 0; i < count; ++i) body(i);
+    for (std::size_t i = 0; i < count; ++i) body(i, 0);
     return;
   }
   std::atomic<std::size_t> next{0};
   std::exception_ptr failure;
   std::mutex failure_mutex;
-  const auto drain = [&] {
+  const auto drain = [&](std::size_t worker) {
     try {
-      for (std::size_t i = next++; i < count; i = next++) body(i);
+      for (std::size_t i = next++; i < count; i = next++) body(i, worker);
     } catch (...) {
       next = count;
       const std::lock_guard lock(failure_mutex);
@@ -75,8 +80,8 @@ void parallel_for(std::size_t count, double work, std::size_t threads, const std
   {
     std::vector<std::jthread> helpers;
     helpers.reserve(threads - 1);
-    for (std::size_t i = 1; i < threads; ++i) helpers.emplace_back(drain);
-    drain();
+    for (std::size_t worker = 1; worker < threads; ++worker) helpers.emplace_back(drain, worker);
+    drain(0);
   }
   if (failure) std::rethrow_exception(failure);
 }

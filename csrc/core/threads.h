@@ -14,4 +14,8 @@ std::size_t n_threads();
 // loop stays on the calling thread. The first exception of a body is rethrown here.
 void parallel_for(std::size_t count, double work, std::size_t threads, const std::function<void(std::size_t)>& body);
 
+// Likewise body(i, worker): worker < threads is never the same for two calls at a time, so that it can name scratch memory.
+void parallel_for_workers(std::size_t count, double work, std::size_t threads,
+                          const std::function<void(std::size_t, std::size_t)>& body);
+
 }  // namespace ssiqa

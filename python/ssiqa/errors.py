@@ -22,15 +22,18 @@ class RunError(SsiqaError):
 
 
 class IllConditionedError(SsiqaError, ArithmeticError):
-    """The kernel matrix is not numerically positive definite.
+    """The kernel matrix plus alpha I is not numerically positive definite; the message says which alpha would do.
 
     Attributes:
         pivot: Row, counted from 0, at which the Cholesky factorisation stopped.
+        condition: About how large the condition number is, at least: the 1-norm of the matrix divided by the pivot at
+            which it stopped, or by 2.2e-16 where less than that was left of it.
     """
 
-    def __init__(self, message: str, pivot: int) -> None:
-        super().__init__(message, pivot)
+    def __init__(self, message: str, pivot: int, condition: float) -> None:
+        super().__init__(message, pivot, condition)
         self.pivot = pivot
+        self.condition = condition
 
     def __str__(self) -> str:
         return str(self.args[0])

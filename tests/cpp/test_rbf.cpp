@@ -25,7 +25,7 @@ void agrees_with_reference(std::size_t n, std::size_t m, std::size_t d) {
   for (std::size_t i = 0; i < n * m; ++i) CHECK(std::abs(kernel[i] - expected[i]) <= bound);
 
   std::vector<T> product(n * 3);
-  ssiqa::rbf_matvec(x.view(), z.view(), coef.view(), gamma, product.data(), 3);
+  ssiqa::rbf_matvec(x.view(), z.view(), coef.view(), gamma, ssiqa::Accumulate::float64, product.data(), 3);
   const auto expected_product = ssiqa::reference::rbf_matvec(x.view(), z.view(), coef.view(), gamma);
   for (std::size_t i = 0; i < n * 3; ++i) {
     CHECK(std::abs(product[i] - expected_product[i]) <= 4 * bound * static_cast<double>(m));

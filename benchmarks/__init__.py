@@ -1,0 +1,1 @@
+"""Throughput of the native kernels beside what they replace; `python -m benchmarks.table` prints it all."""
