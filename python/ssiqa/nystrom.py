@@ -107,7 +107,7 @@ def solve(x: NDArray[Any], y: Floats, centres: NDArray[Any], *, gamma: float, al
         solution, iterations = _conjugate_gradients(system, gathered(right))
         coef = whitened(solution)
         if not np.isfinite(coef).all():
-            raise IllConditionedError("The weights of the centres are not finite; use a larger alpha.", 0)
+            raise IllConditionedError("The weights of the centres are not finite; use a larger alpha.", 0, np.inf)
         # y' (K + alpha I)^-1 y by the identity of Woodbury, with K = K_nM K_MM^-1 K_Mn.
         amplitude = max(0.0, float(y @ y - right @ coef)) / alpha / len(y)
     return Solution(coef, iterations, amplitude)
@@ -183,7 +183,8 @@ def _cholesky(matrix: Floats, shift: float) -> Floats:
     factor, failed = lapack.dpotrf(matrix + shift * np.eye(len(matrix)))
     if failed:
         message = f"The centres' kernel matrix has no factor at row {failed - 1}; use a larger alpha or gamma."
-        raise IllConditionedError(message, failed - 1)
+        condition = float(np.abs(matrix).sum(axis=0).max()) / np.finfo(np.float64).eps
+        raise IllConditionedError(message, failed - 1, condition)
     return np.asarray(factor)
 
 
