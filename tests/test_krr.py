@@ -1,14 +1,18 @@
 """The estimator against refits written out, scikit-learn's own, and scikit-learn's contract."""
 
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import multivariate_normal
 from sklearn import kernel_ridge
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from ssiqa import krr
+from ssiqa import kernels, krr
 from ssiqa.errors import IllConditionedError
 from ssiqa.krr import ALPHAS, KernelRidge
 
@@ -35,7 +39,7 @@ def refitted_error(x: NDArray[np.float64], y: NDArray[np.float64], gamma: float,
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([KernelRidge()])
+@parametrize_with_checks([KernelRidge(), KernelRidge(solver="nystrom")])
 def test_estimator_contract(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -108,6 +112,76 @@ def test_choice_on_a_subset_is_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {len(model.dual_coef_) for model in fits} == {80}
 
 
+def test_standard_deviation_is_that_of_a_gaussian_process() -> None:
+    x, y = problem(60)
+    unseen, _ = problem(20, seed=1)
+    model = KernelRidge(gamma=0.05, alpha=0.1).fit(x, y)
+    mean, std = model.predict(unseen, return_std=True)
+    np.testing.assert_array_equal(mean, model.predict(unseen))
+    amplitude = model.scale_**2
+    process = GaussianProcessRegressor(
+        ConstantKernel(amplitude) * RBF((2 * 0.05) ** -0.5), alpha=0.1 * amplitude, optimizer=None
+    ).fit(x, y - y.mean())
+    expected, spread = process.predict(unseen, return_std=True)
+    np.testing.assert_allclose(mean - y.mean(), expected, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(std, spread, rtol=1e-6)
+    # No other amplitude makes these targets likelier.
+    assert max(0.8, 1.0, 1.25, key=lambda factor: likelihood(x, y, factor * amplitude)) == 1.0
+
+
+def likelihood(x: NDArray[np.float64], y: NDArray[np.float64], amplitude: float) -> float:
+    covariance = amplitude * (kernel(x, x, 0.05) + 0.1 * np.eye(len(x)))
+    return float(multivariate_normal.logpdf(y, np.full(len(y), y.mean()), covariance))
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "nystrom"])
+def test_standard_deviation_near_and_far(monkeypatch: pytest.MonkeyPatch, solver: str) -> None:
+    made = []
+    krr_factor = kernels.krr_factor
+    monkeypatch.setattr(kernels, "krr_factor", lambda *rows, **known: made.append(1) or krr_factor(*rows, **known))
+    x, y = problem(80)
+    model = KernelRidge(gamma=0.05, alpha=0.01, solver=solver, n_components=40).fit(x, y)
+    np.testing.assert_allclose(model.predict(x + 1e4, return_std=True)[1], model.scale_, rtol=1e-6)
+    assert (model.predict(model.X_fit_, return_std=True)[1] < 0.2 * model.scale_).all()
+    assert len(made) == (solver == "cholesky")
+    model.fit(3 * x, 2 * y)
+    assert model.predict(3 * x[:1], return_std=True)[1] > 0
+    assert len(made) == 2 * (solver == "cholesky")
+
+
+def test_nystrom_on_all_rows_has_the_exact_standard_deviation() -> None:
+    x, y = problem(60)
+    unseen, _ = problem(20, seed=1)
+    exact, low_rank = (KernelRidge(0.05, 0.1, solver=solver).fit(x, y) for solver in ("cholesky", "nystrom"))
+    np.testing.assert_allclose(low_rank.predict(unseen, True)[1], exact.predict(unseen, True)[1], rtol=1e-5)
+
+
+def test_pickles_hold_no_factor() -> None:
+    x, y = problem(300)
+    exact, low_rank = (
+        KernelRidge(0.05, 0.1, solver=solver, n_components=20).fit(x, y) for solver in ("cholesky", "nystrom")
+    )
+    spreads = [model.predict(x, return_std=True)[1] for model in (exact, low_rank)]
+    texts = [pickle.dumps(model) for model in (exact, low_rank)]
+    assert len(texts[0]) < 2 * x.nbytes
+    assert len(texts[1]) < x.nbytes / 2
+    restored = [pickle.loads(text) for text in texts]
+    np.testing.assert_array_equal(restored[0].predict(x, return_std=True)[1], spreads[0])
+    np.testing.assert_array_equal(restored[1].predict(x), low_rank.predict(x))
+    with pytest.raises(ValueError, match="no training rows for a standard deviation; fit it again"):
+        restored[1].predict(x, return_std=True)
+    assert len(spreads[1]) == 300
+
+
+def test_the_solver_fits_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = problem(100)
+    for available, solver, rows in ((2 * 6 * 100**2, "cholesky", 100), (2 * 6 * 100**2 - 2, "nystrom", 30)):
+        monkeypatch.setattr(krr, "available_memory", lambda available=available: available)
+        model = KernelRidge(0.05, 0.1, n_components=30).fit(x, y)
+        assert (model.solver_, model.n_components_, model.X_fit_.shape) == (solver, rows, (rows, 6))
+        assert KernelRidge(0.05, 0.1, solver="cholesky").fit(x, y).solver_ == "cholesky"
+
+
 def test_refusals() -> None:
     x, y = problem(20)
     x[4] = x[3]
@@ -116,5 +190,11 @@ def test_refusals() -> None:
     assert caught.value.pivot == 4
     with pytest.raises(ValueError, match="gamma must be a number or 'auto', but it is 'scale'"):
         KernelRidge(gamma="scale").fit(x, y)
+    with pytest.raises(ValueError, match="alpha must be above 0 for the Nystrom solver"):
+        KernelRidge(alpha=0, solver="nystrom").fit(x, y)
+    with pytest.raises(ValueError, match="solver must be 'auto', 'cholesky' or 'nystrom', but it is 'svd'"):
+        KernelRidge(solver="svd").fit(x, y)
+    with pytest.raises(ValueError, match="n_components must be at least 1, but it is 0"):
+        KernelRidge(solver="nystrom", n_components=0).fit(x, y)
     with pytest.raises(ValueError, match="alpha must be finite and not negative"):
         KernelRidge(alpha=-1.0).fit(x, y)

@@ -41,12 +41,12 @@ inline constexpr std::size_t kPackedBytes = std::size_t{8} << 20U;
 // no rounding depends on where the blocks begin, so that results are the same for any number of threads.
 template <class T, class S, class Visit>
 void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, Part part, std::size_t threads, const Visit& visit) {
-  const Kernels<T>& kernel = kernels<T>();
-  const FeatureBlocks features(x.cols);
+  const Products<T>& kernel = products<T>();
+  const FeatureBlocks features(x.cols, kernel.feature_step);
   const std::vector<T> centre = centre_of<T>(z);
   const auto round_up = [](std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; };
 
-  const std::size_t fitting = round_up(kPackedBytes / (sizeof(T) * std::max<std::size_t>(x.cols, 1)), kBlockCols<T>);
+  const std::size_t fitting = round_up(kPackedBytes / (kernel.feature_bytes * std::max<std::size_t>(x.cols, 1)), kBlockCols<T>);
   const std::size_t chunk = std::clamp(round_up(z.rows, kBlockCols<T>), kBlockCols<T>, std::max(fitting, kBlockCols<T>));
   // Few rows are cut finer, so that all threads have some.
   const std::size_t height = std::clamp(round_up(x.rows / (8 * threads) + 1, kernel.mr), kernel.mr, kBlockRows);

@@ -8,9 +8,33 @@
 #ifdef SSIQA_X86
 #include <cpuid.h>
 #endif
+#ifdef SSIQA_AMX
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace ssiqa {
 namespace {
+
+#ifdef SSIQA_AMX
+// Tiles make signal frames larger by 8 KB, so Linux enables them only in a process that asks, and may refuse.
+bool tiles_granted() {
+  constexpr long kRequestPermission = 0x1023;
+  constexpr long kTileData = 18;
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+}
+
+bool has_amx() {
+  constexpr unsigned kBf16 = 1U << 22U;
+  constexpr unsigned kTiles = 1U << 24U;
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kBf16) != 0 && (d & kTiles) != 0 && tiles_granted();
+}
+#endif
 
 Isa choose_isa() {
   const std::vector<Isa> available = available_isas();
@@ -28,6 +52,8 @@ Isa choose_isa() {
 
 const char* isa_name(Isa isa) {
   switch (isa) {
+    case Isa::amx:
+      return "amx";
     case Isa::avx512:
       return "avx512";
     case Isa::avx2:
@@ -46,6 +72,9 @@ std::vector<Isa> available_isas() {
   if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")) {
     isas.push_back(Isa::avx512);
+#ifdef SSIQA_AMX
+    if (has_amx()) isas.push_back(Isa::amx);
+#endif
   }
 #endif
   return isas;

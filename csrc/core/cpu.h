@@ -6,7 +6,7 @@
 
 namespace ssiqa {
 
-enum class Isa { baseline, avx2, avx512 };
+enum class Isa { baseline, avx2, avx512, amx };
 
 const char* isa_name(Isa isa);
 

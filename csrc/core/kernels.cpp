@@ -18,6 +18,7 @@ template <class T>
 const Kernels<T>& kernels() {
   switch (active_isa()) {
 #ifdef SSIQA_X86
+    case Isa::amx:
     case Isa::avx512:
       return pick<T>(avx512::kFloat, avx512::kDouble);
     case Isa::avx2:

@@ -9,8 +9,8 @@
 
 namespace ssiqa {
 
-// Rows are packed in panels: `mr` (left) or `nr` (right) rows side by side, feature by feature, in blocks of at most
-// kFeatureBlock features, padded with zero rows. A right panel of one block then fits a 48 KB first-level cache.
+// Rows are packed in panels of `mr` (left) or `nr` (right) rows and of at most kFeatureBlock features, padded with zero
+// rows. A right panel of one block then fits a 48 KB first-level cache.
 inline constexpr std::size_t kFeatureBlock = 192;
 
 // Largest number of bytes in a row of a block of the kernel matrix; a multiple of every `nr` in bytes.
@@ -23,21 +23,30 @@ inline constexpr std::size_t kBlockCols = kBlockRowBytes / sizeof(T);
 template <class T>
 using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 
+// How products of rows are computed. In the format of `Kernels` a panel holds its rows side by side, feature by feature;
+// other formats are known to these three functions alone.
 template <class T>
-struct Kernels {
+struct Products {
   std::size_t mr;
   std::size_t nr;
+  std::size_t feature_step;   // panels hold a multiple of this number of features, the last of them 0
+  std::size_t feature_bytes;  // in a panel, for each row
 
   // One panel of mr or nr rows over one feature block, from `count` rows of `features` numbers one after another, and
   // norms[i] = or += <row i, row i>.
-  void (*pack_left)(const T* rows, std::size_t count, std::size_t features, T* panel, T* norms, bool accumulate);
-  void (*pack_right)(const T* rows, std::size_t count, std::size_t features, T* panel, T* norms, bool accumulate);
+  void (*pack_left)(const T* rows, std::size_t count, std::size_t features, void* panel, T* norms,
+                    bool accumulate);
+  void (*pack_right)(const T* rows, std::size_t count, std::size_t features, void* panel, T* norms,
+                     bool accumulate);
 
-  // dots[i][j] = or += <left row i, right row j> over one feature block, for whole panels. Each sum runs feature by
-  // feature, like that of the norms, so that two identical rows are found to be at distance exactly 0.
-  void (*dots)(const T* left, std::size_t left_panels, const T* right, std::size_t right_panels, std::size_t features,
-               T* dots, std::size_t stride, bool accumulate);
+  // dots[i][j] = or += <left row i, right row j> over one feature block, for whole panels. Each sum runs in the order of
+  // that of the norms, so that two identical rows are found to be at distance exactly 0.
+  void (*dots)(const void* left, std::size_t left_panels, const void* right, std::size_t right_panels,
+               std::size_t features, T* dots, std::size_t stride, bool accumulate);
+};
 
+template <class T>
+struct Kernels : Products<T> {
   // out[j] = max(norm + norms[j] - 2 dots[j], 0). Reads whole vectors, so `count` rounded up to nr; so does the next.
   void (*distances)(const T* dots, T norm, const T* norms, std::size_t count, T* out);
 
@@ -64,6 +73,11 @@ struct Kernels {
 template <class T>
 const Kernels<T>& kernels();
 
+// The fastest products for blocks of the kernel matrix: those of kernels<T>(), except that the tile unit computes the ones
+// of float, to about 16 bits for each product of two features.
+template <class T>
+const Products<T>& products();
+
 // The tables themselves, one per object file; a table must only be used where `available_isas` lists it.
 #define SSIQA_DECLARE_KERNELS(isa)        \
   namespace isa {                         \
@@ -74,5 +88,8 @@ SSIQA_DECLARE_KERNELS(baseline)
 SSIQA_DECLARE_KERNELS(avx2)
 SSIQA_DECLARE_KERNELS(avx512)
 #undef SSIQA_DECLARE_KERNELS
+namespace amx {
+extern const Products<float> kFloat;
+}
 
 }  // namespace ssiqa

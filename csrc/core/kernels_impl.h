@@ -99,19 +99,21 @@ SSIQA_INLINE void tile(const T* left, const T* right, std::size_t features, T* o
 }
 
 template <class T>
-void dots(const T* left, std::size_t left_panels, const T* right, std::size_t right_panels, std::size_t features,
+void dots(const void* left, std::size_t left_panels, const void* right, std::size_t right_panels, std::size_t features,
           T* out, std::size_t stride, bool accumulate) {
   // The right panel stays in the first-level cache while the left ones pass by.
   for (std::size_t j = 0; j < right_panels; ++j) {
     for (std::size_t i = 0; i < left_panels; ++i) {
-      tile<T>(left + i * features * SSIQA_PANEL_ROWS, right + j * features * kPanelCols<T>, features,
+      tile<T>(static_cast<const T*>(left) + i * features * SSIQA_PANEL_ROWS,
+              static_cast<const T*>(right) + j * features * kPanelCols<T>, features,
               out + i * SSIQA_PANEL_ROWS * stride + j * kPanelCols<T>, stride, accumulate);
     }
   }
 }
 
 template <class T, std::size_t kWidth>
-void pack(const T* rows, std::size_t count, std::size_t features, T* panel, T* norms, bool accumulate) {
+void pack(const T* rows, std::size_t count, std::size_t features, void* to_panel, T* norms, bool accumulate) {
+  T* const panel = static_cast<T*>(to_panel);
   for (std::size_t k = 0; k < features; ++k) {
     T* const to = panel + k * kWidth;
     if (count == kWidth) {
@@ -311,8 +313,8 @@ template <class T>
 constexpr Kernels<T> table() {
   static_assert(kBlockCols<T> % kPanelCols<T> == 0);
   static_assert(kFeatureBlock % kPanelCols<T> == 0 && kPanelCols<T> % SSIQA_PANEL_ROWS == 0);  // tiles of triangle.h
-  return {SSIQA_PANEL_ROWS, kPanelCols<T>, pack<T, SSIQA_PANEL_ROWS>, pack<T, kPanelCols<T>>, dots<T>, distances<T>,
-          rbf<T>, dot<T>, panel_times<T>, transposed_panel_times<T>, within<T>};
+  return {{SSIQA_PANEL_ROWS, kPanelCols<T>, 1, sizeof(T), pack<T, SSIQA_PANEL_ROWS>, pack<T, kPanelCols<T>>, dots<T>},
+          distances<T>, rbf<T>, dot<T>, panel_times<T>, transposed_panel_times<T>, within<T>};
 }
 
 }  // namespace

@@ -14,19 +14,29 @@
 
 namespace ssiqa {
 
-// The features in equal blocks of at most kFeatureBlock; one empty block if there are none.
+// The features in blocks of at most kFeatureBlock, about equal and beginning at multiples of `step`; one empty block if
+// there are none.
 class FeatureBlocks {
  public:
-  explicit FeatureBlocks(std::size_t features)
-      : features_(features), count_(std::max<std::size_t>(1, (features + kFeatureBlock - 1) / kFeatureBlock)) {}
+  explicit FeatureBlocks(std::size_t features, std::size_t step = 1)
+      : features_(features),
+        step_(step),
+        steps_((features + step - 1) / step),
+        count_(std::max<std::size_t>(1, (features + kFeatureBlock - 1) / kFeatureBlock)) {}
 
   std::size_t count() const { return count_; }
-  std::size_t begin(std::size_t block) const { return features_ * block / count_; }
+  std::size_t begin(std::size_t block) const { return std::min(padded_begin(block), features_); }
   std::size_t size(std::size_t block) const { return begin(block + 1) - begin(block); }
-  std::size_t largest() const { return (features_ + count_ - 1) / count_; }
+  std::size_t largest() const { return (steps_ + count_ - 1) / count_ * step_; }
+
+  // The same where the last one is padded to a whole step.
+  std::size_t padded_begin(std::size_t block) const { return steps_ * block / count_ * step_; }
+  std::size_t padded_size(std::size_t block) const { return padded_begin(block + 1) - padded_begin(block); }
 
  private:
   std::size_t features_;
+  std::size_t step_;
+  std::size_t steps_;
   std::size_t count_;
 };
 
@@ -46,21 +56,21 @@ std::vector<T> centre_of(const MatrixView<S>& x) {
 
 enum class Side { left, right };
 
-// Rows of a matrix of S, held as panels of T for one side of a product.
+// Rows of a matrix of S, held as panels of products<T>() for one side of a product.
 template <class T>
 class PackedRows {
  public:
   PackedRows(std::size_t capacity, std::size_t features, Side side)
       : side_(side),
-        width_(side == Side::left ? kernels<T>().mr : kernels<T>().nr),
-        blocks_(features),
+        width_(side == Side::left ? products<T>().mr : products<T>().nr),
+        blocks_(features, products<T>().feature_step),
         padded_((capacity + width_ - 1) / width_ * width_),
-        panels_(padded_ * features),
+        panels_(padded_ * blocks_.padded_begin(blocks_.count()) * products<T>().feature_bytes),
         norms_(padded_) {}
 
   std::size_t panels() const { return padded_ / width_; }
   const T* norms() const { return norms_.data(); }
-  const T* panel(std::size_t block, std::size_t p) const { return panels_.data() + offset(block, p); }
+  const void* panel(std::size_t block, std::size_t p) const { return panels_.data() + offset(block, p); }
 
   // Throws std::invalid_argument unless every squared norm is finite, with room for the sums that follow.
   template <class S>
@@ -80,14 +90,15 @@ class PackedRows {
 
  private:
   std::size_t offset(std::size_t block, std::size_t p) const {
-    return blocks_.begin(block) * padded_ + p * width_ * blocks_.size(block);
+    const std::size_t places = blocks_.padded_begin(block) * padded_ + p * width_ * blocks_.padded_size(block);
+    return places * products<T>().feature_bytes;
   }
 
   template <class S>
   void fill_panel(const MatrixView<S>& x, std::size_t first, std::size_t rows, const std::vector<T>& centre,
                   std::size_t p, T* centred) {
     T* const norms = norms_.data() + p * width_;
-    const auto pack = side_ == Side::left ? kernels<T>().pack_left : kernels<T>().pack_right;
+    const auto pack = side_ == Side::left ? products<T>().pack_left : products<T>().pack_right;
     for (std::size_t b = 0; b < blocks_.count(); ++b) {
       const std::size_t size = blocks_.size(b);
       for (std::size_t r = 0; r < rows; ++r) {
@@ -118,7 +129,7 @@ class PackedRows {
   std::size_t width_;
   FeatureBlocks blocks_;
   std::size_t padded_;
-  Buffer<T> panels_;
+  Buffer<std::byte> panels_;
   Buffer<T> norms_;
 };
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ssiqa.errors import IllConditionedError as IllConditionedError
     from ssiqa.errors import SsiqaError as SsiqaError
     from ssiqa.krr import KernelRidge as KernelRidge
+    from ssiqa.loo import leave_one_out as leave_one_out
     from ssiqa.metrics import Evaluation as Evaluation
     from ssiqa.metrics import evaluate as evaluate
     from ssiqa.results import Adaptation as Adaptation
@@ -38,6 +39,7 @@ _HOMES = {
     "__version__": "ssiqa.version",
     "adapt": "ssiqa.adaptation",
     "evaluate": "ssiqa.metrics",
+    "leave_one_out": "ssiqa.loo",
     "load": "ssiqa.scorer",
 }
 

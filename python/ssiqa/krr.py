@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
-from ssiqa import _core, kernels
+from ssiqa import kernels, nystrom
+from ssiqa.loo import from_distances
+from ssiqa.memory import available_memory
 
 Floats = NDArray[np.float64]
 
 GAMMA_FACTORS = 2.0 ** np.arange(-3, 3)
-ALPHAS = np.logspace(-4, 1, 9)
-MAX_SELECTION_ROWS = 2048
+ALPHAS: Floats = np.logspace(-4, 1, 9)
+MAX_SELECTION_ROWS = 4096
+# Of the exact fit: a triangle of float64 and one of float32 for each pair of rows.
+BYTES_PER_PAIR = 6
 
 
 class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -34,16 +35,25 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         gamma: Inverse squared width of the kernel, or "auto".
         alpha: Penalty, the lambda of the paper, or "auto".
-        random_state: Seed of the subset on which the choice is made when there are more than 2,048 rows.
+        random_state: Seed of the subset on which the choice is made when there are more than 4,096 rows, and of the
+            centres.
+        solver: "cholesky" is exact and needs 6 n^2 bytes for n rows. "nystrom" restricts the solution to
+            `n_components` training rows, the centres; its memory does not grow with n. "auto" is exact where that
+            takes at most half of the memory available, and else Nystrom.
+        n_components: Number of centres, chosen at random without replacement; all rows where there are fewer.
 
     Attributes:
         gamma_: The width used.
         alpha_: The penalty used.
-        loo_rmse_: Root mean squared leave-one-out error of that choice, in units of y.
+        loo_rmse_: Root mean squared leave-one-out error of that choice by the exact solver, in units of y.
         n_selection_: Number of rows on which that error was computed; the fit itself uses all.
-        dual_coef_: (n,) weights of the training rows.
-        X_fit_: (n, d) training rows.
+        solver_: "cholesky" or "nystrom", whichever was used.
+        n_components_: Number of rows in `X_fit_`, m: n if exact, else the number of centres.
+        dual_coef_: (m,) weights of these rows.
+        X_fit_: (m, d) training rows or centres.
         y_mean_: Mean of y.
+        scale_: Standard deviation of the function a priori, in units of y: that of the Gaussian process with this
+            kernel, and noise of variance alpha times its own, which makes y most likely.
         n_features_in_: Number of features.
 
     Example:
@@ -57,11 +67,19 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def __init__(
-        self, gamma: float | str = "auto", alpha: float | str = "auto", random_state: int | np.random.RandomState = 0
+        self,
+        gamma: float | str = "auto",
+        alpha: float | str = "auto",
+        random_state: int | np.random.RandomState = 0,
+        *,
+        solver: str = "auto",
+        n_components: int = 2048,
     ) -> None:
         self.gamma = gamma
         self.alpha = alpha
         self.random_state = random_state
+        self.solver = solver
+        self.n_components = n_components
 
     def fit(self, X: Any, y: Any) -> KernelRidge:
         """Choose what is "auto", and solve for the dual coefficients.
@@ -73,28 +91,96 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: A shape, a number or a parameter is not usable.
             IllConditionedError: alpha is given and too small for these rows.
+
+        Warns:
+            sklearn.exceptions.ConvergenceWarning: The Nystrom solution is less exact than it could be.
         """
-        _check_parameter("gamma", self.gamma)
-        _check_parameter("alpha", self.alpha)
+        self._check_parameters()
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], y_numeric=True, ensure_min_samples=2)
         y = np.asarray(y, dtype=np.float64)
-        self.X_fit_ = X
+        random = check_random_state(self.random_state)
         self.y_mean_ = float(y.mean())
+        self.solver_ = _solver(self.solver, len(y))
+        if self.solver_ == "nystrom" and self.alpha == 0:
+            raise ValueError("alpha must be above 0 for the Nystrom solver, but it is 0.")
 
-        rows = _selection_rows(len(y), self.random_state)
-        choice = _choose(self.X_fit_[rows].astype(np.float64), y[rows], self.gamma, self.alpha)
+        rows = _some_rows(len(y), MAX_SELECTION_ROWS, random)
+        choice = _choose(X[rows].astype(np.float64), y[rows], self.gamma, self.alpha)
         self.gamma_, self.alpha_, self.loo_rmse_ = choice
         self.n_selection_ = len(rows)
-        targets = (y - self.y_mean_).astype(X.dtype)
-        self.dual_coef_ = kernels.krr_fit(self.X_fit_, targets, gamma=self.gamma_, alpha=self.alpha_)
+        self._posterior: Any = None
+        if self.solver_ == "nystrom":
+            self._fit_centres(X, y - self.y_mean_, random)
+        else:
+            self._fit_all(X, y - self.y_mean_)
+        self.n_components_ = len(self.X_fit_)
         return self
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the targets of (m, d) features as (m,), in the dtype of the training features."""
+    def _fit_all(self, X: NDArray[Any], y: Floats) -> None:
+        self.X_fit_ = self._rows = X
+        self.dual_coef_ = kernels.krr_fit(X, y.astype(X.dtype), gamma=self.gamma_, alpha=self.alpha_)
+        self.scale_ = float(np.sqrt(max(0.0, np.mean(y * self.dual_coef_))))
+
+    def _fit_centres(self, X: NDArray[Any], y: Floats, random: np.random.RandomState) -> None:
+        self._rows = X
+        self.X_fit_ = X[_some_rows(len(y), self.n_components, random)]
+        found = nystrom.solve(X, y, self.X_fit_, gamma=self.gamma_, alpha=self.alpha_)
+        self.dual_coef_ = found.coef
+        self.scale_ = float(np.sqrt(found.amplitude))
+
+    @overload
+    def predict(self, X: Any, return_std: Literal[False] = False) -> NDArray[Any]: ...
+
+    @overload
+    def predict(self, X: Any, return_std: Literal[True]) -> tuple[NDArray[Any], NDArray[Any]]: ...
+
+    def predict(self, X: Any, return_std: bool = False) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
+        """Predict the targets of (m, d) features as (m,), in the dtype of the training features.
+
+        Args:
+            X: (m, d) features.
+            return_std: Give the standard deviation of the function at these features, too, as (m,) in units of y:
+                `scale_` times the root of the posterior variance, which is 1 far away from all training rows. The
+                first such call after a fit makes a second factor, which is kept until the next fit.
+
+        Raises:
+            ValueError: A shape or a number is not usable, or the standard deviation of a Nystrom model is asked for
+                that came out of a pickle: that takes all training rows, and a pickle has only the centres.
+        """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=self.X_fit_.dtype, reset=False)
-        centred = kernels.rbf_matvec(X, self.X_fit_, self.dual_coef_, gamma=self.gamma_)
-        return np.asarray(centred + X.dtype.type(self.y_mean_))
+        # Weights of centres cancel, and are float64 for that reason.
+        rows, centres = (array.astype(self.dual_coef_.dtype, copy=False) for array in (X, self.X_fit_))
+        centred = kernels.rbf_matvec(rows, centres, self.dual_coef_, gamma=self.gamma_)
+        predicted = (centred + centred.dtype.type(self.y_mean_)).astype(X.dtype, copy=False)
+        if not return_std:
+            return np.asarray(predicted)
+        std = self.scale_ * np.sqrt(self._variance(X))
+        return np.asarray(predicted), std.astype(X.dtype, copy=False)
+
+    def _variance(self, X: NDArray[Any]) -> NDArray[Any]:
+        settings = {"gamma": self.gamma_, "alpha": self.alpha_}
+        if self.solver_ == "cholesky":
+            if self._posterior is None:
+                self._posterior = kernels.krr_factor(self.X_fit_, **settings)
+            return np.asarray(self._posterior.variance(X))
+        if self._posterior is None:
+            if self._rows is None:
+                raise ValueError("This Nystrom model has no training rows for a standard deviation; fit it again.")
+            self._posterior = nystrom.posterior(self._rows, self.X_fit_, **settings)
+        return nystrom.variance(self._posterior, self.X_fit_, X, gamma=self.gamma_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return {**state, "_posterior": None, "_rows": None} if "_rows" in state else state
+
+    def _check_parameters(self) -> None:
+        _check_parameter("gamma", self.gamma)
+        _check_parameter("alpha", self.alpha)
+        if self.solver not in ("auto", "cholesky", "nystrom"):
+            raise ValueError(f"solver must be 'auto', 'cholesky' or 'nystrom', but it is {self.solver!r}.")
+        if self.n_components < 1:
+            raise ValueError(f"n_components must be at least 1, but it is {self.n_components}.")
 
 
 class _Choice(NamedTuple):
@@ -111,48 +197,28 @@ def _check_parameter(name: str, value: float | str) -> None:
         raise ValueError(f"{name} must be finite and not negative, but it is {value}.")
 
 
-def _selection_rows(n: int, random_state: int | np.random.RandomState) -> NDArray[np.intp]:
-    if n <= MAX_SELECTION_ROWS:
+def _solver(asked: str, n: int) -> str:
+    if asked != "auto":
+        return asked
+    return "cholesky" if BYTES_PER_PAIR * n * n <= available_memory() // 2 else "nystrom"
+
+
+def _some_rows(n: int, most: int, random: np.random.RandomState) -> NDArray[np.intp]:
+    if n <= most:
         return np.arange(n)
-    chosen = check_random_state(random_state).choice(n, MAX_SELECTION_ROWS, replace=False)
-    return np.sort(np.asarray(chosen, dtype=np.intp))
+    return np.sort(np.asarray(random.choice(n, most, replace=False), dtype=np.intp))
 
 
 def _choose(x: Floats, y: Floats, gamma: float | str, alpha: float | str) -> _Choice:
     """The point of the grid with the smallest leave-one-out error; the first one where several are equal."""
     distances = kernels.squared_distances(x)
-    gammas = GAMMA_FACTORS / _median_distance(distances) if isinstance(gamma, str) else np.array([float(gamma)])
-    alphas = ALPHAS if isinstance(alpha, str) else np.array([float(alpha)])
-
-    def errors(width: float) -> Floats:
-        return np.asarray(np.sqrt(np.mean(_leave_one_out(np.exp(-width * distances), y, alphas) ** 2, axis=0)))
-
-    # A threaded eigendecomposition waits for its slowest thread thousands of times, and stalls on a machine that is
-    # otherwise busy; one thread for each gamma does not, and rounds alike on any number of cores.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_core.n_threads()) as pool:
-        table = np.array(list(pool.map(errors, gammas)))
+    gammas = np.asarray(GAMMA_FACTORS / _median_distance(distances) if isinstance(gamma, str) else [gamma], np.float64)
+    alphas = np.asarray(ALPHAS if isinstance(alpha, str) else [alpha], np.float64)
+    table = from_distances(distances, y, gammas, alphas).rmse
     row, column = np.unravel_index(np.argmin(table), table.shape)
     return _Choice(float(gammas[row]), float(alphas[column]), float(table[row, column]))
 
 
 def _median_distance(distances: Floats) -> float:
-    median = float(np.median(distances[np.triu_indices(len(distances), 1)]))
+    median = float(np.median(distances[np.tri(len(distances), k=-1, dtype=bool)]))
     return median if median > 0 else 1.0
-
-
-def _leave_one_out(kernel: Floats, y: Floats, alphas: Floats) -> Floats:
-    """Errors (n, a) of predicting each y from the other rows, centred by their own mean, for each of (a,) penalties.
-
-    With G = (K + alpha I)^-1, leaving row i out of a fit to the targets y - m leaves the error [G (y - m)]_i / G_ii.
-    One eigendecomposition gives G for every penalty.
-    """
-    n = len(y)
-    values, vectors = eigh(kernel, driver="evd", overwrite_a=True, check_finite=False)
-    # Eigenvalues that are rounding error must not decide; the fit refuses such a matrix by the same bound.
-    spectrum = np.maximum(values[:, None] + alphas, n * np.finfo(np.float64).eps * (1 + alphas))
-    weights = 1 / spectrum
-    solved = vectors @ (weights * (vectors.T @ y)[:, None])
-    solved_ones = vectors @ (weights * vectors.sum(axis=0)[:, None])
-    diagonal = (vectors**2) @ weights
-    mean_of_others = (y.sum() - y) / (n - 1)
-    return np.asarray((solved - mean_of_others[:, None] * solved_ones) / diagonal)

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpu.h"
+#include "kernels.h"
 #include "view.h"
 
 #define CHECK(condition)                                                            \
@@ -43,6 +44,13 @@ void check_throws(const Body& body) {
     thrown = true;
   }
   CHECK(thrown);
+}
+
+// What the product of two rows may be off by, relative to the product of their lengths, beside rounding: the tile unit
+// splits floats into parts.
+template <class T>
+double product_error() {
+  return products<T>().dots == kernels<T>().dots ? 0 : 3 * 0x1p-16;
 }
 
 template <class T>
