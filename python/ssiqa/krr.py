@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 GAMMA_FACTORS = 2.0 ** np.arange(-3, 3)
 ALPHAS: Floats = np.logspace(-4, 1, 9)
-MAX_SELECTION_ROWS = 4096
+MAX_SELECTION_ROWS = 2048
 # Of the exact fit: a triangle of float64 and one of float32 for each pair of rows.
 BYTES_PER_PAIR = 6
 
@@ -35,7 +35,7 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         gamma: Inverse squared width of the kernel, or "auto".
         alpha: Penalty, the lambda of the paper, or "auto".
-        random_state: Seed of the subset on which the choice is made when there are more than 4,096 rows, and of the
+        random_state: Seed of the subset on which the choice is made when there are more than 2,048 rows, and of the
             centres.
         solver: "cholesky" is exact and needs 6 n^2 bytes for n rows. "nystrom" restricts the solution to
             `n_components` training rows, the centres; its memory does not grow with n. "auto" is exact where that
