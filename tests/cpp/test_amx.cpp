@@ -152,7 +152,7 @@ void identical_and_exchanged_rows(std::size_t n, std::size_t d) {
   const Matrix<float> x(n, d, 3, 0.25);
   Matrix<float> z = x;
   for (std::size_t i = 0; i < n; ++i) {
-    std::copy_n(&x.values[i * d], d, &z.values[(n - 1 - i) * d]);
+    std::copy_n(x.values.data() + i * d, d, z.values.data() + (n - 1 - i) * d);
   }
   const std::vector<float> norms = Packed(product, x, true).norms();
   const std::vector<float> right_norms = Packed(product, z, false).norms();
