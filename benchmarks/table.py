@@ -115,7 +115,7 @@ def targets(rows: list[dict[str, Any]], isa: str, *, measure_memory: bool) -> st
     if {"ssiqa", "sklearn"} <= set(groups.get(fit, {})):
         ours, theirs = (groups[fit][library]["residual"] for library in ("ssiqa", "sklearn"))
         add(f"{fit}, residual", f"<= {theirs:.1e} (sklearn)", f"{ours:.1e}", ours <= theirs)
-    ratio("leave-one-out 8 gammas x 8 alphas n=4096 d=384 float64", "sklearn + numpy", 20)
+    ratio("leave-one-out 8 gammas x 8 alphas n=4096 d=384 float64", "sklearn + numpy, one point x 64", 20)
     select = "select n=10000000 k=100000 float32"
     ratio(select, "numpy", 5)
     ratio(select, "torch", 10)
