@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 from collections.abc import Iterable
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -320,7 +321,8 @@ class SmallestDifference:
 
     Chunks are counted on: the first element of a chunk follows the last one of the chunk before. Whatever the chunks
     and the order in which shards are merged, the result is that of one call over all elements; memory is that of `k`
-    elements and of those of the latest chunk that may be among them.
+    elements and of those of the latest chunk that may be among them. Threads may share a selection; which of their
+    chunks comes first is then theirs to see to.
 
     Args:
         k: How many are wanted, at least 0.
@@ -353,6 +355,7 @@ class SmallestDifference:
         self._state: Any = None
 
     def update(self, pred: Array, target: Array) -> None:
+        self._lock = threading.RLock()  # one that a merge with itself may take twice
         """Take the next chunk into account.
 
         Args:
@@ -364,11 +367,12 @@ class SmallestDifference:
             ValueError: Shapes do not fit, an array is not in CPU memory, or a merged shard has seen these indices.
         """
         _require_vectors(pred, target)
-        self._use_dtype_of(pred)
-        end = self._next + _shape(pred)[0]
-        ranges = _joined([*self._ranges, (self._next, end)])
-        self._state.update(pred, target)
-        self._next, self._ranges = end, ranges
+        with self._lock:
+            self._use_dtype_of(pred)
+            end = self._next + _shape(pred)[0]
+            ranges = _joined([*self._ranges, (self._next, end)])
+            self._state.update(pred, target)
+            self._next, self._ranges = end, ranges
 
     def merge(self, other: SmallestDifference) -> None:
         """Take what another shard has seen into account.
@@ -379,12 +383,14 @@ class SmallestDifference:
         """
         if other.k != self.k:
             raise ValueError(f"Only shards of one k can be merged, but these keep {self.k} and {other.k}.")
-        if other._like is None:
-            return
-        self._use_dtype_of(other._like)
-        ranges = _joined(self._ranges + other._ranges)
-        self._state.merge(other._state)
-        self._ranges = ranges
+        first, second = sorted((self, other), key=id)  # in one order, so that two merges never wait for each other
+        with first._lock, second._lock:
+            if other._like is None:
+                return
+            self._use_dtype_of(other._like)
+            ranges = _joined(self._ranges + other._ranges)
+            self._state.merge(other._state)
+            self._ranges = ranges
 
     @property
     def indices(self) -> Any:
@@ -414,11 +420,12 @@ class SmallestDifference:
             raise TypeError(f"A selection is of one dtype, but saw {_dtype_name(self._like)} and {_dtype_name(array)}.")
 
     def _written(self, write: str, dtype: str | None) -> Any:
-        if self._state is None:
-            return np.empty(0, dtype or "float64")
-        out = _empty(self._like, (self._state.size,), dtype)
-        getattr(self._state, write)(out)
-        return out
+        with self._lock:
+            if self._state is None:
+                return np.empty(0, dtype or "float64")
+            out = _empty(self._like, (self._state.size,), dtype)
+            getattr(self._state, write)(out)
+            return out
 
 
 def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
