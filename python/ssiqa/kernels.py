@@ -96,6 +96,7 @@ def rbf_kernel(x: ArrayT, y: ArrayT | None = None, *, gamma: float) -> ArrayT:
                [1.    ]])
     """
     out = _pairwise_output(x, y)
+    _require_gammas_fit([gamma], x)
     _core.rbf_kernel(x, y, out, gamma)
     return out
 
@@ -146,6 +147,7 @@ def rbf_matvec(
     if accumulate not in ("float32", "float64") or (accumulate == "float32" and _dtype_name(x) == "float64"):
         raise ValueError(f"accumulate must be 'float64', or 'float32' for float32 arrays, but it is {accumulate!r}.")
     gammas = _per_batch("gamma", gamma, x)
+    _require_gammas_fit(gammas, x)
     out: ArrayT = _empty(x, (*_shape(x)[:-1], *_shape(coef)[len(_shape(x)) - 1 :]))
     _core.rbf_matvec(x, z, coef, out, gammas, accumulate == "float64")
     return out
@@ -353,9 +355,9 @@ class SmallestDifference:
         self._ranges: list[tuple[int, int]] = []  # of the indices seen
         self._like: Any = None  # an array of the library and dtype of the chunks
         self._state: Any = None
+        self._lock = threading.RLock()  # one that a merge with itself may take twice
 
     def update(self, pred: Array, target: Array) -> None:
-        self._lock = threading.RLock()  # one that a merge with itself may take twice
         """Take the next chunk into account.
 
         Args:
@@ -515,12 +517,20 @@ def _require_same_rows(name: str, array: Any, other_name: str, other: Any) -> No
 def _per_batch(name: str, value: float | Iterable[float], x: Any) -> list[float]:
     """One number for each batch of (b, n, d), or one for (n, d)."""
     batches = _shape(x)[0] if len(_shape(x)) == 3 else 1
-    if isinstance(value, float | int) or np.ndim(value) == 0:  # type: ignore[arg-type]
+    if not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
         return [float(value)] * batches  # type: ignore[arg-type]
     numbers = [float(number) for number in value]
     if len(_shape(x)) != 3 or len(numbers) != batches:
         raise ValueError(f"{name} must be a number or, in batches, one for each of them, but there are {len(numbers)}.")
     return numbers
+
+
+def _require_gammas_fit(gammas: list[float], x: Any) -> None:
+    """The core computes with gamma in the dtype of the rows."""
+    largest = float(np.finfo(_dtype_name(x)).max)
+    for gamma in gammas:
+        if np.isfinite(gamma) and gamma > largest:
+            raise ValueError(f"gamma must fit into {_dtype_name(x)}, the dtype of x, but it is {gamma}.")
 
 
 def _require_vectors(pred: Any, target: Any) -> None:
