@@ -1,6 +1,8 @@
 """The estimator against refits written out, scikit-learn's own, and scikit-learn's contract."""
 
+import copy
 import pickle
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -44,13 +46,43 @@ def test_estimator_contract(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-@pytest.mark.parametrize("gamma", [1e-3, 0.1, 3.0])
-@pytest.mark.parametrize("alpha", [1e-4, 0.1, 10.0])
-def test_leave_one_out_equals_refits(gamma: float, alpha: float) -> None:
+@pytest.mark.parametrize("given", [{"gamma": 1e-3}, {"gamma": 0.1}, {"gamma": 3.0}, {"alpha": 0.1}, {"alpha": 10.0}])
+def test_leave_one_out_equals_refits(given: dict[str, float]) -> None:
     x, y = problem(30)
-    model = KernelRidge(gamma=gamma, alpha=alpha).fit(x, y)
-    assert model.loo_rmse_ == pytest.approx(refitted_error(model.X_fit_, y, gamma, alpha), rel=1e-8)
+    model = KernelRidge(**given).fit(x, y)
+    assert model.loo_rmse_ == pytest.approx(refitted_error(model.X_fit_, y, model.gamma_, model.alpha_), rel=1e-8)
     assert model.n_selection_ == 30
+
+
+def test_no_error_is_computed_without_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(krr, "from_distances")
+    model = KernelRidge(gamma=0.1, alpha=0.1).fit(*problem(30))
+    assert (model.gamma_, model.alpha_, model.loo_rmse_, model.n_selection_) == (0.1, 0.1, None, 0)
+
+
+# A power of two moves no digit, however large; 2^515 and 2^-538 are about 1e155 and 1e-162.
+@pytest.mark.parametrize("exponent", [515, -538, 1000])
+@pytest.mark.parametrize("solver", ["cholesky", "nystrom"])
+@pytest.mark.parametrize("settings", [{}, {"gamma": 0.05, "alpha": 0.1}])
+def test_the_unit_of_y_does_not_matter(exponent: int, solver: str, settings: dict[str, float]) -> None:
+    x, y = problem(40)
+    unit = KernelRidge(**settings, solver=solver, n_components=20).fit(x, y)
+    scaled = KernelRidge(**settings, solver=solver, n_components=20).fit(x, np.ldexp(y, exponent))
+    assert (scaled.gamma_, scaled.alpha_) == (unit.gamma_, unit.alpha_)
+    assert scaled.scale_ == np.ldexp(unit.scale_, exponent)
+    assert unit.loo_rmse_ is None or scaled.loo_rmse_ == np.ldexp(unit.loo_rmse_, exponent)
+    for got, expected in zip(scaled.predict(x, True), unit.predict(x, True), strict=True):
+        np.testing.assert_allclose(got, np.ldexp(expected, exponent), rtol=1e-12)
+
+
+def test_targets_and_gamma_must_fit_the_dtype() -> None:
+    x, y = problem(20)
+    with pytest.raises(ValueError, match="y must fit into float32, the dtype of X"):
+        KernelRidge(0.1, 0.1).fit(x.astype(np.float32), 1e155 * y)
+    with pytest.raises(ValueError, match="coefficients do not fit into float32; use smaller targets or a larger alpha"):
+        KernelRidge(3.0, 1e-4).fit(np.repeat(x, 2, axis=0).astype(np.float32), np.tile([-3e38, 3e38], 20))
+    with pytest.raises(ValueError, match=r"gamma must fit into float32, the dtype of X, but it is 1e\+300"):
+        KernelRidge(1e300, 0.1).fit(x.astype(np.float32), y)
 
 
 def test_auto_takes_the_smallest_refitted_error() -> None:
@@ -173,6 +205,41 @@ def test_pickles_hold_no_factor() -> None:
     assert len(spreads[1]) == 300
 
 
+@pytest.mark.parametrize("solver", ["cholesky", "nystrom"])
+@pytest.mark.parametrize("asked_before", [False, True])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies_keep_the_standard_deviation(solver: str, asked_before: bool, copied: Any) -> None:
+    x, y = problem(60)
+    model = KernelRidge(0.05, 0.1, solver=solver, n_components=20).fit(x, y)
+    expected = model.predict(x, return_std=True)[1] if asked_before else None
+    other = copied(model)
+    assert np.shares_memory(other.X_fit_, model.X_fit_) == (copied is copy.copy)
+    found = other.predict(x, return_std=True)[1]
+    np.testing.assert_array_equal(found, model.predict(x, return_std=True)[1] if expected is None else expected)
+
+
+def test_rows_that_change_after_the_fit() -> None:
+    x, y = problem(30)
+    for rows in (x.copy(), np.asfortranarray(x)):
+        model = KernelRidge(0.05, 0.1).fit(rows, y)
+        rows[:] = 0
+        np.testing.assert_array_equal(model.predict(x, True), KernelRidge(0.05, 0.1).fit(x, y).predict(x, True))
+
+
+def test_nystrom_predicts_in_little_memory() -> None:
+    x, y = problem(100)
+    model = KernelRidge(0.05, 0.1, solver="nystrom", n_components=20).fit(x.astype(np.float32), y)
+    many = np.tile(x, (20_000, 1)).astype(np.float32)  # 48 MB
+    tracemalloc.start()
+    try:
+        predicted = model.predict(many)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < predicted.nbytes + (4 << 20)
+    np.testing.assert_array_equal(predicted, np.tile(model.predict(many[:100]), 20_000))
+
+
 def test_the_solver_fits_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = problem(100)
     for available, solver, rows in ((2 * 6 * 100**2, "cholesky", 100), (2 * 6 * 100**2 - 2, "nystrom", 30)):
@@ -194,7 +261,15 @@ def test_refusals() -> None:
         KernelRidge(alpha=0, solver="nystrom").fit(x, y)
     with pytest.raises(ValueError, match="solver must be 'auto', 'cholesky' or 'nystrom', but it is 'svd'"):
         KernelRidge(solver="svd").fit(x, y)
-    with pytest.raises(ValueError, match="n_components must be at least 1, but it is 0"):
+    with pytest.raises(ValueError, match="n_components must be a whole number of at least 1, but it is 0"):
         KernelRidge(solver="nystrom", n_components=0).fit(x, y)
     with pytest.raises(ValueError, match="alpha must be finite and not negative"):
         KernelRidge(alpha=-1.0).fit(x, y)
+    for count in (1.5, "a"):
+        with pytest.raises(ValueError, match=f"n_components must be a whole number of at least 1, but it is {count!r}"):
+            KernelRidge(solver="nystrom", n_components=count).fit(x, y)
+    for value in (None, [0.1]):
+        with pytest.raises(ValueError, match="alpha must be a number or 'auto', but it is"):
+            KernelRidge(alpha=value).fit(x, y)
+    with pytest.raises(IllConditionedError, match="No alpha allowed makes a usable kernel matrix; use a larger alpha"):
+        KernelRidge(alpha=0).fit(x, y)

@@ -80,6 +80,17 @@ def test_many_rows(monkeypatch: pytest.MonkeyPatch, n: int, dimensions: int, fac
             assert rmse == pytest.approx(np.sqrt(np.mean(expected**2)), rel=tolerance)
 
 
+# The real number of rows: each entry to what the docstring says.
+def test_just_above_the_eigendecomposition() -> None:
+    n, alphas = loo.FEW_ROWS + 1, [1e-3, 0.1, 10.0]
+    x, y = problem(n, 20)
+    gamma = 1 / float(np.median(cdist(x, x, "sqeuclidean")))
+    found = leave_one_out(x, y, gammas=[gamma], alphas=alphas)
+    for alpha, errors in zip(alphas, found.errors[0], strict=True):
+        rounding = n * np.finfo(np.float64).eps / alpha * np.abs(y - y.mean()).max()
+        np.testing.assert_allclose(errors, by_inverse(x, y, gamma, alpha), rtol=1e-6, atol=rounding)
+
+
 def test_single_precision_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where float32 does not do, float64 is taken; a matrix that float32 gets wrong on purpose shows it."""
     monkeypatch.setattr(loo, "FEW_ROWS", 64)
@@ -128,6 +139,22 @@ def test_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch, few: int) -> Non
         monkeypatch.setattr(_core, "n_threads", lambda threads=threads: threads)
         tables.append(leave_one_out(x, y, gammas=[0.1, 1.0, 3.0], alphas=[1e-3, 1.0]).errors)
     np.testing.assert_array_equal(*tables)
+
+
+def test_threads_fit_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_core, "n_threads", lambda: 8)
+    for available, workers in ((0, 1), (3 * 30 * 50**2, 3), (1 << 40, 8)):
+        monkeypatch.setattr(loo, "available_memory", lambda available=available: available)
+        assert loo._workers(50) == workers
+
+
+@pytest.mark.parametrize("exponent", [515, -538, 1000])
+def test_the_unit_of_y_does_not_matter(exponent: int) -> None:
+    x, y = problem(50, 3)
+    unit = leave_one_out(x, y, gammas=[0.1, 1.0], alphas=[0.1, 1.0])
+    scaled = leave_one_out(x, np.ldexp(y, exponent), gammas=[0.1, 1.0], alphas=[0.1, 1.0])
+    np.testing.assert_array_equal(scaled.errors, np.ldexp(unit.errors, exponent))
+    np.testing.assert_array_equal(scaled.rmse, np.ldexp(unit.rmse, exponent))
 
 
 @pytest.mark.parametrize("few", [64, 1024])

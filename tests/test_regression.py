@@ -166,6 +166,21 @@ def test_batches_are_those_of_each(dtype: Any, targets: tuple[int, ...]) -> None
         assert np.array_equal(common[b], kernels.rbf_matvec(z[b], x[b], one, gamma=0.2))
 
 
+def test_parameters_of_batches_from_a_generator() -> None:
+    x, y = np.random.default_rng(0).standard_normal((2, 6, 1)), np.ones((2, 6))
+    expected = kernels.krr_fit(x, y, gamma=[0.1, 0.2], alpha=np.float32(0.5))
+    gammas = (gamma for gamma in (0.1, 0.2))
+    np.testing.assert_array_equal(kernels.krr_fit(x, y, gamma=gammas, alpha=np.array(0.5)), expected)
+
+
+def test_gamma_must_fit_the_dtype() -> None:
+    x, coef = np.ones((3, 2), np.float32), np.ones(3, np.float32)
+    with pytest.raises(ValueError, match=r"gamma must fit into float32, the dtype of x, but it is 1e\+300"):
+        kernels.rbf_kernel(x, gamma=1e300)
+    with pytest.raises(ValueError, match=r"gamma must fit into float32, the dtype of x, but it is 1e\+300"):
+        kernels.rbf_matvec(x, x, coef, gamma=1e300)
+
+
 def test_batches_that_do_not_fit() -> None:
     x, y = rows(12, 3).reshape(2, 6, 3), rows(2, 6)
     assert kernels.krr_fit(x[:0], y[:0], gamma=1.0, alpha=1.0).shape == (0, 6)

@@ -117,6 +117,33 @@ def test_two_threads_on_one_selection() -> None:
     assert state.size == 100
 
 
+def test_two_threads_on_the_ranges() -> None:
+    selection = SmallestDifference(1000)
+    chunk = np.ones(1_000_000), np.zeros(1_000_000)
+    shards = [SmallestDifference(1000, offset=10**9 * (i + 1)) for i in range(20)]
+    for shard in shards:
+        shard.update(*chunk)
+
+    def add(shard: SmallestDifference) -> None:
+        selection.update(*chunk)
+        selection.merge(shard)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, shards))
+    assert selection.seen == 40_000_000
+    assert selection.indices.tolist() == list(range(1000))
+
+
+def test_two_threads_that_merge_each_other() -> None:
+    for _ in range(200):
+        pair = SmallestDifference(2), SmallestDifference(2, offset=2)
+        for shard in pair:
+            shard.update(np.ones(2), np.zeros(2))
+        with ThreadPoolExecutor(2) as pool:
+            merges = [pool.submit(one.merge, other) for one, other in (pair, pair[::-1])]
+        assert sorted(merge.exception() is None for merge in merges) == [False, True]
+
+
 def test_nothing_seen_and_torch() -> None:
     selection = SmallestDifference(2)
     selection.merge(SmallestDifference(2))

@@ -20,7 +20,8 @@ class PseudoLabels:
         values: ``(n,)`` pseudo-labels.
         gamma: RBF width used, None without KRR.
         alpha: Ridge penalty used, None without KRR.
-        loo_rmse: Leave-one-out error on A, internal scale (1 is the spread of A's labels), None without KRR.
+        loo_rmse: Leave-one-out error on A, internal scale (1 is the spread of A's labels), None without KRR or
+            where gamma and alpha are both given.
     """
 
     values: NDArray[np.float64]
@@ -42,5 +43,5 @@ def pseudo_labels(labeled: Views, targets: NDArray[np.float64], block: Views, co
         regression.predict(block.features.astype(np.float64)),
         float(regression.gamma_),
         float(regression.alpha_),
-        float(regression.loo_rmse_),
+        regression.loo_rmse_,
     )

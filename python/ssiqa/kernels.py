@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 from collections.abc import Iterable
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -95,6 +96,7 @@ def rbf_kernel(x: ArrayT, y: ArrayT | None = None, *, gamma: float) -> ArrayT:
                [1.    ]])
     """
     out = _pairwise_output(x, y)
+    _require_gammas_fit([gamma], x)
     _core.rbf_kernel(x, y, out, gamma)
     return out
 
@@ -145,6 +147,7 @@ def rbf_matvec(
     if accumulate not in ("float32", "float64") or (accumulate == "float32" and _dtype_name(x) == "float64"):
         raise ValueError(f"accumulate must be 'float64', or 'float32' for float32 arrays, but it is {accumulate!r}.")
     gammas = _per_batch("gamma", gamma, x)
+    _require_gammas_fit(gammas, x)
     out: ArrayT = _empty(x, (*_shape(x)[:-1], *_shape(coef)[len(_shape(x)) - 1 :]))
     _core.rbf_matvec(x, z, coef, out, gammas, accumulate == "float64")
     return out
@@ -320,7 +323,8 @@ class SmallestDifference:
 
     Chunks are counted on: the first element of a chunk follows the last one of the chunk before. Whatever the chunks
     and the order in which shards are merged, the result is that of one call over all elements; memory is that of `k`
-    elements and of those of the latest chunk that may be among them.
+    elements and of those of the latest chunk that may be among them. Threads may share a selection; which of their
+    chunks comes first is then theirs to see to.
 
     Args:
         k: How many are wanted, at least 0.
@@ -351,6 +355,7 @@ class SmallestDifference:
         self._ranges: list[tuple[int, int]] = []  # of the indices seen
         self._like: Any = None  # an array of the library and dtype of the chunks
         self._state: Any = None
+        self._lock = threading.RLock()  # one that a merge with itself may take twice
 
     def update(self, pred: Array, target: Array) -> None:
         """Take the next chunk into account.
@@ -364,11 +369,12 @@ class SmallestDifference:
             ValueError: Shapes do not fit, an array is not in CPU memory, or a merged shard has seen these indices.
         """
         _require_vectors(pred, target)
-        self._use_dtype_of(pred)
-        end = self._next + _shape(pred)[0]
-        ranges = _joined([*self._ranges, (self._next, end)])
-        self._state.update(pred, target)
-        self._next, self._ranges = end, ranges
+        with self._lock:
+            self._use_dtype_of(pred)
+            end = self._next + _shape(pred)[0]
+            ranges = _joined([*self._ranges, (self._next, end)])
+            self._state.update(pred, target)
+            self._next, self._ranges = end, ranges
 
     def merge(self, other: SmallestDifference) -> None:
         """Take what another shard has seen into account.
@@ -379,12 +385,14 @@ class SmallestDifference:
         """
         if other.k != self.k:
             raise ValueError(f"Only shards of one k can be merged, but these keep {self.k} and {other.k}.")
-        if other._like is None:
-            return
-        self._use_dtype_of(other._like)
-        ranges = _joined(self._ranges + other._ranges)
-        self._state.merge(other._state)
-        self._ranges = ranges
+        first, second = sorted((self, other), key=id)  # in one order, so that two merges never wait for each other
+        with first._lock, second._lock:
+            if other._like is None:
+                return
+            self._use_dtype_of(other._like)
+            ranges = _joined(self._ranges + other._ranges)
+            self._state.merge(other._state)
+            self._ranges = ranges
 
     @property
     def indices(self) -> Any:
@@ -414,11 +422,12 @@ class SmallestDifference:
             raise TypeError(f"A selection is of one dtype, but saw {_dtype_name(self._like)} and {_dtype_name(array)}.")
 
     def _written(self, write: str, dtype: str | None) -> Any:
-        if self._state is None:
-            return np.empty(0, dtype or "float64")
-        out = _empty(self._like, (self._state.size,), dtype)
-        getattr(self._state, write)(out)
-        return out
+        with self._lock:
+            if self._state is None:
+                return np.empty(0, dtype or "float64")
+            out = _empty(self._like, (self._state.size,), dtype)
+            getattr(self._state, write)(out)
+            return out
 
 
 def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -508,12 +517,20 @@ def _require_same_rows(name: str, array: Any, other_name: str, other: Any) -> No
 def _per_batch(name: str, value: float | Iterable[float], x: Any) -> list[float]:
     """One number for each batch of (b, n, d), or one for (n, d)."""
     batches = _shape(x)[0] if len(_shape(x)) == 3 else 1
-    if isinstance(value, float | int) or np.ndim(value) == 0:  # type: ignore[arg-type]
+    if not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
         return [float(value)] * batches  # type: ignore[arg-type]
     numbers = [float(number) for number in value]
     if len(_shape(x)) != 3 or len(numbers) != batches:
         raise ValueError(f"{name} must be a number or, in batches, one for each of them, but there are {len(numbers)}.")
     return numbers
+
+
+def _require_gammas_fit(gammas: list[float], x: Any) -> None:
+    """The core computes with gamma in the dtype of the rows."""
+    largest = float(np.finfo(_dtype_name(x)).max)
+    for gamma in gammas:
+        if np.isfinite(gamma) and gamma > largest:
+            raise ValueError(f"gamma must fit into {_dtype_name(x)}, the dtype of x, but it is {gamma}.")
 
 
 def _require_vectors(pred: Any, target: Any) -> None:

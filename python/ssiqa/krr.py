@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import numbers
 from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
@@ -11,8 +13,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ssiqa import kernels, nystrom
+from ssiqa.errors import IllConditionedError
 from ssiqa.loo import from_distances
 from ssiqa.memory import available_memory
+from ssiqa.scaling import Scaled, centred
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +25,8 @@ ALPHAS: Floats = np.logspace(-4, 1, 9)
 MAX_SELECTION_ROWS = 2048
 # Of the exact fit: a triangle of float64 and one of float32 for each pair of rows.
 BYTES_PER_PAIR = 6
+# Rows converted at once where predictions are computed in another dtype than that of the rows.
+CONVERTED_ROWS = 4096
 
 
 class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -45,8 +51,9 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         gamma_: The width used.
         alpha_: The penalty used.
-        loo_rmse_: Root mean squared leave-one-out error of that choice by the exact solver, in units of y.
-        n_selection_: Number of rows on which that error was computed; the fit itself uses all.
+        loo_rmse_: Root mean squared leave-one-out error of that choice by the exact solver, in units of y; None where
+            nothing was "auto", because then no error is computed.
+        n_selection_: Number of rows on which that error was computed, 0 if it was not; the fit itself uses all.
         solver_: "cholesky" or "nystrom", whichever was used.
         n_components_: Number of rows in `X_fit_`, m: n if exact, else the number of centres.
         dual_coef_: (m,) weights of these rows.
@@ -85,8 +92,9 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Choose what is "auto", and solve for the dual coefficients.
 
         Args:
-            X: (n, d) features, n at least 2; float32 stays float32.
-            y: (n,) targets.
+            X: (n, d) features, n at least 2; float32 stays float32. A Nystrom model may keep them by reference, for the
+                standard deviation: leave them as they are until the first call that asks for it.
+            y: (n,) targets of any size that the dtype of X holds.
 
         Raises:
             ValueError: A shape, a number or a parameter is not usable.
@@ -96,37 +104,56 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             sklearn.exceptions.ConvergenceWarning: The Nystrom solution is less exact than it could be.
         """
         self._check_parameters()
+        given = X
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], y_numeric=True, ensure_min_samples=2)
         y = np.asarray(y, dtype=np.float64)
+        if np.abs(y).max() > np.finfo(X.dtype).max:
+            raise ValueError(f"y must fit into {X.dtype}, the dtype of X, but it reaches {np.abs(y).max()}.")
         random = check_random_state(self.random_state)
-        self.y_mean_ = float(y.mean())
+        targets = centred(y)
+        self.y_mean_ = targets.mean
         self.solver_ = _solver(self.solver, len(y))
         if self.solver_ == "nystrom" and self.alpha == 0:
             raise ValueError("alpha must be above 0 for the Nystrom solver, but it is 0.")
 
-        rows = _some_rows(len(y), MAX_SELECTION_ROWS, random)
-        choice = _choose(X[rows].astype(np.float64), y[rows], self.gamma, self.alpha)
-        self.gamma_, self.alpha_, self.loo_rmse_ = choice
-        self.n_selection_ = len(rows)
+        self._choose(X, targets, random)
         self._posterior: Any = None
         if self.solver_ == "nystrom":
-            self._fit_centres(X, y - self.y_mean_, random)
+            coef, amplitude = self._fit_centres(X, targets.values, random)
         else:
-            self._fit_all(X, y - self.y_mean_)
+            coef, amplitude = self._fit_all(X.copy() if np.may_share_memory(X, given) else X, targets.values)
+        with np.errstate(over="ignore"):
+            self.dual_coef_ = np.ldexp(coef, targets.exponent)
+        if not np.isfinite(self.dual_coef_).all():
+            raise ValueError(f"The coefficients do not fit into {coef.dtype}; use smaller targets or a larger alpha.")
+        self.scale_ = float(np.ldexp(np.sqrt(amplitude), targets.exponent))
         self.n_components_ = len(self.X_fit_)
         return self
 
-    def _fit_all(self, X: NDArray[Any], y: Floats) -> None:
-        self.X_fit_ = self._rows = X
-        self.dual_coef_ = kernels.krr_fit(X, y.astype(X.dtype), gamma=self.gamma_, alpha=self.alpha_)
-        self.scale_ = float(np.sqrt(max(0.0, np.mean(y * self.dual_coef_))))
+    def _choose(self, X: NDArray[Any], targets: Scaled, random: np.random.RandomState) -> None:
+        self.loo_rmse_: float | None = None
+        self.n_selection_ = 0
+        if isinstance(self.gamma, str) or isinstance(self.alpha, str):
+            rows = _some_rows(len(X), MAX_SELECTION_ROWS, random)
+            choice = _best(X[rows].astype(np.float64), targets.values[rows], self.gamma, self.alpha)
+            self.gamma_, self.alpha_ = choice.gamma, choice.alpha
+            self.loo_rmse_ = float(np.ldexp(choice.loo_rmse, targets.exponent))
+            self.n_selection_ = len(rows)
+        else:
+            self.gamma_, self.alpha_ = float(self.gamma), float(self.alpha)
+        if self.gamma_ > float(np.finfo(X.dtype).max):
+            raise ValueError(f"gamma must fit into {X.dtype}, the dtype of X, but it is {self.gamma_}.")
 
-    def _fit_centres(self, X: NDArray[Any], y: Floats, random: np.random.RandomState) -> None:
+    def _fit_all(self, X: NDArray[Any], y: Floats) -> tuple[NDArray[Any], float]:
+        self.X_fit_ = self._rows = X
+        coef = kernels.krr_fit(X, y.astype(X.dtype), gamma=self.gamma_, alpha=self.alpha_)
+        return coef, max(0.0, float(np.mean(y * coef)))
+
+    def _fit_centres(self, X: NDArray[Any], y: Floats, random: np.random.RandomState) -> tuple[Floats, float]:
         self._rows = X
         self.X_fit_ = X[_some_rows(len(y), self.n_components, random)]
         found = nystrom.solve(X, y, self.X_fit_, gamma=self.gamma_, alpha=self.alpha_)
-        self.dual_coef_ = found.coef
-        self.scale_ = float(np.sqrt(found.amplitude))
+        return found.coef, found.amplitude
 
     @overload
     def predict(self, X: Any, return_std: Literal[False] = False) -> NDArray[Any]: ...
@@ -136,6 +163,8 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any, return_std: bool = False) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         """Predict the targets of (m, d) features as (m,), in the dtype of the training features.
+
+        Memory, beyond the answer's and a copy of the features that have another dtype, does not grow with m.
 
         Args:
             X: (m, d) features.
@@ -149,14 +178,23 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=self.X_fit_.dtype, reset=False)
-        # Weights of centres cancel, and are float64 for that reason.
-        rows, centres = (array.astype(self.dual_coef_.dtype, copy=False) for array in (X, self.X_fit_))
-        centred = kernels.rbf_matvec(rows, centres, self.dual_coef_, gamma=self.gamma_)
-        predicted = (centred + centred.dtype.type(self.y_mean_)).astype(X.dtype, copy=False)
+        predicted = self._mean(X)
         if not return_std:
-            return np.asarray(predicted)
+            return predicted
         std = self.scale_ * np.sqrt(self._variance(X))
-        return np.asarray(predicted), std.astype(X.dtype, copy=False)
+        return predicted, std.astype(X.dtype, copy=False)
+
+    def _mean(self, X: NDArray[Any]) -> NDArray[Any]:
+        # Weights of centres cancel, and are float64 for that reason.
+        dtype = self.dual_coef_.dtype
+        centres = self.X_fit_.astype(dtype, copy=False)
+        predicted = np.empty(len(X), X.dtype)
+        step = len(X) if X.dtype == dtype else CONVERTED_ROWS
+        for start in range(0, len(X), step):
+            rows = X[start : start + step].astype(dtype, copy=False)
+            product = kernels.rbf_matvec(rows, centres, self.dual_coef_, gamma=self.gamma_)
+            predicted[start : start + step] = product + dtype.type(self.y_mean_)
+        return predicted
 
     def _variance(self, X: NDArray[Any]) -> NDArray[Any]:
         settings = {"gamma": self.gamma_, "alpha": self.alpha_}
@@ -174,13 +212,25 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         state: dict[str, Any] = super().__getstate__()
         return {**state, "_posterior": None, "_rows": None} if "_rows" in state else state
 
+    def __copy__(self) -> KernelRidge:
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(vars(self))
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> KernelRidge:
+        """Keep what a pickle leaves out: the training rows, and the factor, shared because nothing changes it."""
+        copied = memo[id(self)] = copy.copy(self)
+        own = {name: value for name, value in vars(self).items() if name != "_posterior"}
+        copied.__dict__.update(copy.deepcopy(own, memo))
+        return copied
+
     def _check_parameters(self) -> None:
         _check_parameter("gamma", self.gamma)
         _check_parameter("alpha", self.alpha)
         if self.solver not in ("auto", "cholesky", "nystrom"):
             raise ValueError(f"solver must be 'auto', 'cholesky' or 'nystrom', but it is {self.solver!r}.")
-        if self.n_components < 1:
-            raise ValueError(f"n_components must be at least 1, but it is {self.n_components}.")
+        if not isinstance(self.n_components, numbers.Integral) or self.n_components < 1:
+            raise ValueError(f"n_components must be a whole number of at least 1, but it is {self.n_components!r}.")
 
 
 class _Choice(NamedTuple):
@@ -190,10 +240,11 @@ class _Choice(NamedTuple):
 
 
 def _check_parameter(name: str, value: float | str) -> None:
-    if isinstance(value, str):
-        if value != "auto":
-            raise ValueError(f"{name} must be a number or 'auto', but it is {value!r}.")
-    elif not (np.isfinite(value) and value >= 0):
+    if isinstance(value, str) and value == "auto":
+        return
+    if not isinstance(value, numbers.Real):
+        raise ValueError(f"{name} must be a number or 'auto', but it is {value!r}.")
+    if not (np.isfinite(value) and value >= 0):
         raise ValueError(f"{name} must be finite and not negative, but it is {value}.")
 
 
@@ -209,13 +260,15 @@ def _some_rows(n: int, most: int, random: np.random.RandomState) -> NDArray[np.i
     return np.sort(np.asarray(random.choice(n, most, replace=False), dtype=np.intp))
 
 
-def _choose(x: Floats, y: Floats, gamma: float | str, alpha: float | str) -> _Choice:
+def _best(x: Floats, y: Floats, gamma: float | str, alpha: float | str) -> _Choice:
     """The point of the grid with the smallest leave-one-out error; the first one where several are equal."""
     distances = kernels.squared_distances(x)
     gammas = np.asarray(GAMMA_FACTORS / _median_distance(distances) if isinstance(gamma, str) else [gamma], np.float64)
     alphas = np.asarray(ALPHAS if isinstance(alpha, str) else [alpha], np.float64)
     table = from_distances(distances, y, gammas, alphas).rmse
     row, column = np.unravel_index(np.argmin(table), table.shape)
+    if not np.isfinite(table[row, column]):
+        raise IllConditionedError("No alpha allowed makes a usable kernel matrix; use a larger alpha.", 0, np.inf)
     return _Choice(float(gammas[row]), float(alphas[column]), float(table[row, column]))
 
 

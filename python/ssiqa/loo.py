@@ -11,6 +11,8 @@ from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
 from ssiqa import _core, band, kernels
+from ssiqa.memory import available_memory
+from ssiqa.scaling import centred
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +22,8 @@ WIDTH = 64
 # Rows on which float32 is compared with float64, and the relative difference that sends all rows to float64.
 SAMPLE = 64
 TOLERANCE = 2e-7
+# Of one gamma at work, for each pair of rows.
+BYTES_PER_PAIR = 30
 
 
 class LeaveOneOut(NamedTuple):
@@ -40,7 +44,8 @@ def leave_one_out(x: Any, y: Any, *, gammas: Any, alphas: Any) -> LeaveOneOut:
     They equal those of n explicit refits for each point of the grid. With G = (K + alpha I)^-1, leaving out row i of a
     fit to y - m leaves the error [G (y - m)]_i / G_ii. For each gamma, one reduction of K to a band matrix gives the
     diagonal of G for all alphas: about 8/3 n^3 operations in place of 7/3 n^3 for each alpha. It takes 30 n^2 bytes for
-    each gamma at work, of which there are as many as `ssiqa.kernels` has threads; results do not depend on how many.
+    each gamma at work, of which there are as many as `ssiqa.kernels` has threads and the memory available holds, at
+    least one; results do not depend on how many.
 
     Args:
         x: (n, d) features, n at least 2.
@@ -49,8 +54,9 @@ def leave_one_out(x: Any, y: Any, *, gammas: Any, alphas: Any) -> LeaveOneOut:
         alphas: (a,) penalties, at least 0.
 
     Returns:
-        The errors, to a relative 1e-6 or, where rounding of K in float64 costs more, to that. They are infinite where
-        K + alpha I is not numerically positive definite, where `ssiqa.kernels.krr_fit` raises; never NaN.
+        The errors, each to 1e-6 of itself and, because K is rounded to float64, n 2.2e-16 / alpha of the largest
+        |y - mean|. They are infinite where K + alpha I is not numerically positive definite, where
+        `ssiqa.kernels.krr_fit` raises; never NaN.
 
     Raises:
         ValueError: A shape or a number is not usable.
@@ -84,17 +90,24 @@ def from_distances(distances: Floats, y: Floats, gammas: Floats, alphas: Floats)
     """The same from (n, n) squared distances."""
     # Threaded products wait for their slowest thread thousands of times, and stall on a machine that is otherwise busy;
     # one thread for each gamma does not, and rounds alike on any number of cores.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_core.n_threads()) as pool:
-        found = list(pool.map(lambda gamma: _errors(distances, y, float(gamma), alphas), gammas))
+    _, values, exponent = centred(y)  # any common offset cancels; without it less is lost to rounding
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_workers(len(y))) as pool:
+        found = list(pool.map(lambda gamma: _errors(distances, values, float(gamma), alphas), gammas))
     errors = np.array(found).reshape(len(gammas), len(alphas), len(y))
-    return LeaveOneOut(np.sqrt(np.mean(errors**2, axis=2)), errors)
+    rmse = np.sqrt(np.mean(errors**2, axis=2))
+    with np.errstate(over="ignore"):  # targets near the largest float64 may have errors beyond it
+        return LeaveOneOut(np.ldexp(rmse, exponent), np.ldexp(errors, exponent))
+
+
+def _workers(n: int) -> int:
+    return max(1, min(_core.n_threads(), available_memory() // (BYTES_PER_PAIR * n * n)))
 
 
 def _errors(distances: Floats, y: Floats, gamma: float, alphas: Floats) -> Floats:
-    """Errors (a, n) for one gamma."""
+    """Errors (a, n) for one gamma, of centred targets of about 1."""
     n = len(y)
     targets = np.ones((n, 2))
-    targets[:, 0] = y - y.mean()  # any common offset cancels; without it less is lost to rounding
+    targets[:, 0] = y
     decompose = _by_eigenvectors if n <= FEW_ROWS else _by_band
     usable, solved, diagonal = decompose(distances, gamma, alphas, targets)
     errors = np.full((len(alphas), n), np.inf)

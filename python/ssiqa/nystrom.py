@@ -65,7 +65,7 @@ def solve(x: NDArray[Any], y: Floats, centres: NDArray[Any], *, gamma: float, al
 
     Args:
         x: (n, d) rows.
-        y: (n,) targets, centred by the caller.
+        y: (n,) targets, centred and brought to about 1 by the caller.
         centres: (M, d).
         gamma: At least 0.
         alpha: Above 0.

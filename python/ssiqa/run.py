@@ -36,7 +36,8 @@ class PhaseRecord:
         exemplars: How many photos were replayed: of A, then of each earlier block.
         gamma: RBF width used, None without KRR.
         alpha: Ridge penalty used, None without KRR.
-        loo_rmse: Leave-one-out error of the regression on A, internal scale, None without KRR.
+        loo_rmse: Leave-one-out error of the regression on A, internal scale, None without KRR or with gamma and
+            alpha given.
     """
 
     phase: int
