@@ -146,6 +146,23 @@ def test_coefficients_that_do_not_fit() -> None:
         kernels.krr_fit(x, y, gamma=1e-9, alpha=1e-3)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [200, FLOAT_ROWS])
+def test_alpha_that_leaves_nothing_of_the_kernel(n: int, dtype: Any) -> None:
+    x, y = rows(n, 3), rows(n, 1, seed=1)[:, 0]
+    x, y = x.astype(dtype), y.astype(dtype)
+    for alpha in (3e13, 1e20, 1e37, 1e39, 1e100, 1e300):
+        expected = y.astype(np.float64) / alpha
+        # K is at most n / alpha of alpha; the smallest float32 is for results below its normal numbers.
+        limit = (2 * n / alpha + 4 * np.finfo(dtype).eps) * np.abs(expected).max()
+        limit += 0 if dtype == np.float64 else np.finfo(np.float32).smallest_subnormal
+        factor = kernels.krr_factor(x, gamma=0.1, alpha=alpha)
+        np.testing.assert_allclose(kernels.krr_fit(x, y, gamma=0.1, alpha=alpha), expected, rtol=0, atol=limit)
+        np.testing.assert_allclose(factor.solve(y), expected, rtol=0, atol=limit)
+        assert factor.condition == pytest.approx(1)
+        np.testing.assert_allclose(factor.variance(x[:5]), np.ones(5), rtol=0, atol=n / alpha + np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("targets", [(), (3,)])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_batches_are_those_of_each(dtype: Any, targets: tuple[int, ...]) -> None:
