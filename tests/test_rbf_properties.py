@@ -143,7 +143,26 @@ def test_many_targets_in_stretches() -> None:
     result = kernels.rbf_matvec(x, z, coef, gamma=0.1)
     for column in (0, 1999, 3999):
         single = kernels.rbf_matvec(x, z, np.ascontiguousarray(coef[:, column]), gamma=0.1)
-        np.testing.assert_allclose(result[:, column], single, rtol=0, atol=1e-12 * np.abs(coef).sum())
+        assert np.array_equal(result[:, column], single)  # around one centre, so that not a bit may change
+
+
+@pytest.mark.parametrize("accumulate", ["float32", "float64"])
+@pytest.mark.parametrize("m", [8, 192, 1000])
+def test_coefficients_near_the_largest_number(m: int, accumulate: Any) -> None:
+    x = np.ones((m, 3), np.float32)
+    coef = np.full((m, 2), 1.5 * 2.0**127, np.float32)
+    coef[m // 2 :, 0] *= -1  # the sum of them is 0, and the halves of it overflow
+    coef[:, 1] = 1
+    product = kernels.rbf_matvec(x, x, coef, gamma=1.0, accumulate=accumulate)
+    assert np.array_equal(product, np.tile(np.array([0, m], np.float32), (m, 1)))
+    with pytest.raises(ValueError, match="The product is too large for its type"):
+        kernels.rbf_matvec(x, x, np.abs(coef), gamma=1.0, accumulate=accumulate)
+
+
+def test_coefficients_near_the_largest_double() -> None:
+    x, coef = np.ones((1000, 3)), np.full(1000, 1.5 * 2.0**1023)
+    coef[500:] *= -1
+    assert not kernels.rbf_matvec(x, x, coef, gamma=1.0).any()
 
 
 def test_memory_does_not_grow_with_the_rows() -> None:
