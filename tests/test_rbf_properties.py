@@ -1,5 +1,6 @@
 """What must hold of the fused product whatever the numbers are, how accurate it is, and how much memory it takes."""
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -187,3 +188,22 @@ print(peak() - before)
     ]
     assert max(growth) < 64 * 2**20
     assert growth[1] - growth[0] < 8 * 2**20
+
+
+def test_memory_of_many_batches() -> None:
+    """Each needs more than 8 MiB; on 32 threads all at once they would need more than 256 MiB."""
+    code = """
+import resource
+import numpy as np
+from ssiqa import kernels
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+z = np.broadcast_to(np.ones((10_000, 256), np.float32), (32, 10_000, 256))
+x, coef = z[:, :16], z[:, :, 0]
+before = peak()
+kernels.rbf_matvec(x, z, coef, gamma=0.1)
+print(peak() - before)
+"""
+    environment = os.environ | {"SSIQA_NUM_THREADS": "32"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 112 * 2**20  # 64 for the batches, 16 for the threads, and their stacks

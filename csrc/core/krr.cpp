@@ -100,6 +100,11 @@ void krr_fit(const MatrixView<T>& x, const MatrixView<T>& y, double gamma, doubl
   }
 }
 
+std::size_t krr_workspace(std::size_t rows, std::size_t features, std::size_t targets) {
+  const std::size_t padded = padded_rows(rows);
+  return padded * (padded + kTile + features + 2 * targets) * sizeof(double);
+}
+
 template void krr_fit(const MatrixView<float>&, const MatrixView<float>&, double, double, float*, std::size_t);
 template void krr_fit(const MatrixView<double>&, const MatrixView<double>&, double, double, double*, std::size_t);
 

@@ -16,4 +16,7 @@ namespace ssiqa {
 template <class T>
 void krr_fit(const MatrixView<T>& x, const MatrixView<T>& y, double gamma, double alpha, T* out, std::size_t threads);
 
+// Bytes of that workspace at most, the rows and targets in double included.
+std::size_t krr_workspace(std::size_t rows, std::size_t features, std::size_t targets);
+
 }  // namespace ssiqa

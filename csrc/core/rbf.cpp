@@ -191,6 +191,14 @@ void rbf_matvec(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView
   }
 }
 
+std::size_t rbf_workspace(std::size_t rows, std::size_t others, std::size_t features, std::size_t targets) {
+  const auto held = [](std::size_t lines, std::size_t numbers) {
+    const std::size_t bytes = numbers * sizeof(double);
+    return std::min(stretch_rows(bytes), lines) * bytes;
+  };
+  return held(others, features) + held(others, targets) + held(rows, targets);
+}
+
 #define SSIQA_INSTANTIATE(T)                                                                                       \
   template void squared_distances(const MatrixView<T>&, const MatrixView<T>&, T*, std::size_t);                    \
   template void rbf_kernel(const MatrixView<T>&, const MatrixView<T>&, double, T*, std::size_t);                   \

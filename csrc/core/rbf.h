@@ -37,4 +37,8 @@ template <class T>
 void rbf_matvec(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, double gamma,
                 Accumulate accumulate, T* out, std::size_t threads);
 
+// Bytes of that workspace, without the threads' own, for so many rows of x and of z; the functions above that have no
+// targets take no more.
+std::size_t rbf_workspace(std::size_t rows, std::size_t others, std::size_t features, std::size_t targets);
+
 }  // namespace ssiqa
