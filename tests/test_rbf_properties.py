@@ -1,5 +1,6 @@
 """What must hold of the fused product whatever the numbers are, how accurate it is, and how much memory it takes."""
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -143,7 +144,26 @@ def test_many_targets_in_stretches() -> None:
     result = kernels.rbf_matvec(x, z, coef, gamma=0.1)
     for column in (0, 1999, 3999):
         single = kernels.rbf_matvec(x, z, np.ascontiguousarray(coef[:, column]), gamma=0.1)
-        np.testing.assert_allclose(result[:, column], single, rtol=0, atol=1e-12 * np.abs(coef).sum())
+        assert np.array_equal(result[:, column], single)  # around one centre, so that not a bit may change
+
+
+@pytest.mark.parametrize("accumulate", ["float32", "float64"])
+@pytest.mark.parametrize("m", [8, 192, 1000])
+def test_coefficients_near_the_largest_number(m: int, accumulate: Any) -> None:
+    x = np.ones((m, 3), np.float32)
+    coef = np.full((m, 2), 1.5 * 2.0**127, np.float32)
+    coef[m // 2 :, 0] *= -1  # the sum of them is 0, and the halves of it overflow
+    coef[:, 1] = 1
+    product = kernels.rbf_matvec(x, x, coef, gamma=1.0, accumulate=accumulate)
+    assert np.array_equal(product, np.tile(np.array([0, m], np.float32), (m, 1)))
+    with pytest.raises(ValueError, match="The product is too large for its type"):
+        kernels.rbf_matvec(x, x, np.abs(coef), gamma=1.0, accumulate=accumulate)
+
+
+def test_coefficients_near_the_largest_double() -> None:
+    x, coef = np.ones((1000, 3)), np.full(1000, 1.5 * 2.0**1023)
+    coef[500:] *= -1
+    assert not kernels.rbf_matvec(x, x, coef, gamma=1.0).any()
 
 
 def test_memory_does_not_grow_with_the_rows() -> None:
@@ -168,3 +188,22 @@ print(peak() - before)
     ]
     assert max(growth) < 64 * 2**20
     assert growth[1] - growth[0] < 8 * 2**20
+
+
+def test_memory_of_many_batches() -> None:
+    """Each needs more than 8 MiB; on 32 threads all at once they would need more than 256 MiB."""
+    code = """
+import resource
+import numpy as np
+from ssiqa import kernels
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+z = np.broadcast_to(np.ones((10_000, 256), np.float32), (32, 10_000, 256))
+x, coef = z[:, :16], z[:, :, 0]
+before = peak()
+kernels.rbf_matvec(x, z, coef, gamma=0.1)
+print(peak() - before)
+"""
+    environment = os.environ | {"SSIQA_NUM_THREADS": "32"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 112 * 2**20  # 64 for the batches, 16 for the threads, and their stacks

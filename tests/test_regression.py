@@ -146,6 +146,23 @@ def test_coefficients_that_do_not_fit() -> None:
         kernels.krr_fit(x, y, gamma=1e-9, alpha=1e-3)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [200, FLOAT_ROWS])
+def test_alpha_that_leaves_nothing_of_the_kernel(n: int, dtype: Any) -> None:
+    x, y = rows(n, 3), rows(n, 1, seed=1)[:, 0]
+    x, y = x.astype(dtype), y.astype(dtype)
+    for alpha in (3e13, 1e20, 1e37, 1e39, 1e100, 1e300):
+        expected = y.astype(np.float64) / alpha
+        # K is at most n / alpha of alpha; the smallest float32 is for results below its normal numbers.
+        limit = (2 * n / alpha + 4 * np.finfo(dtype).eps) * np.abs(expected).max()
+        limit += 0 if dtype == np.float64 else np.finfo(np.float32).smallest_subnormal
+        factor = kernels.krr_factor(x, gamma=0.1, alpha=alpha)
+        np.testing.assert_allclose(kernels.krr_fit(x, y, gamma=0.1, alpha=alpha), expected, rtol=0, atol=limit)
+        np.testing.assert_allclose(factor.solve(y), expected, rtol=0, atol=limit)
+        assert factor.condition == pytest.approx(1)
+        np.testing.assert_allclose(factor.variance(x[:5]), np.ones(5), rtol=0, atol=n / alpha + np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("targets", [(), (3,)])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_batches_are_those_of_each(dtype: Any, targets: tuple[int, ...]) -> None:
@@ -328,3 +345,37 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(result.stdout) * 1024 < 70e6  # the kernel against all of z would be 720 MB
+
+
+def test_memory_of_many_batches() -> None:
+    code = """
+import resource, numpy as np
+from ssiqa import kernels
+random = np.random.default_rng(0)
+x, y = random.standard_normal((12, 1200, 3)), random.standard_normal((12, 1200))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+kernels.krr_fit(x, y, gamma=0.1, alpha=0.1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    environment = os.environ | {"SSIQA_NUM_THREADS": "12"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(result.stdout) * 1024 < 96 * 2**20  # all of them at once would take 120 MiB or more
+
+
+def test_error_of_the_variance() -> None:
+    """The stated one, where alpha is small: rows on a line, whose kernel matrix is singular to rounding."""
+    n = 40
+    x, z = np.linspace(-2, 2, n)[:, None], np.linspace(-2.1, 2.1, 33)[:, None]
+    across = exact_kernel(z, x, 1.0)
+    for alpha in (1e-8, 1e-5, 1e-2):
+        matrix = regularised(x, 1.0, alpha)
+        factor = np.eye(n, dtype=np.longdouble)
+        for i in range(n):  # L D L' in extended precision
+            factor[i:, i] = matrix[i:, i] / matrix[i, i]
+            matrix[i + 1 :, i + 1 :] -= np.outer(factor[i + 1 :, i], matrix[i, i + 1 :])
+        solved = across.T.copy()
+        for i in range(n):
+            solved[i + 1 :] -= np.outer(factor[i + 1 :, i], solved[i])
+        exact = 1 - (solved**2 / np.diag(matrix)[:, None]).sum(axis=0)
+        error = np.abs(kernels.krr_factor(x, gamma=1.0, alpha=alpha).variance(z) - exact).max()
+        assert error <= n * EPS * (n + alpha) / alpha

@@ -44,8 +44,9 @@ void matrices(const py::object& x_object, const py::object& y_object, const py::
   const std::size_t batches = axis == 0 ? 1 : x.shape(0);
   const std::size_t entries = x.shape(axis) * z.shape(axis);
   const double work = static_cast<double>(batches * entries) * static_cast<double>(x.shape(axis + 1) + 16);
+  const std::size_t bytes = rbf_workspace(x.shape(axis), z.shape(axis), x.shape(axis + 1), 0);
   with_type(x, [&]<class T>(T) {
-    for_each_batch(batches, work, [&](std::size_t b, std::size_t threads) {
+    for_each_batch(batches, work, bytes, [&](std::size_t b, std::size_t threads) {
       one(x.matrix<T>(b), z.matrix<T>(b), out.data<T>() + b * entries, threads);
     });
   });
@@ -84,11 +85,13 @@ void bind_rbf_matvec(const py::object& x_object, const py::object& z_object, con
   const std::size_t batches = axis == 0 ? 1 : x.shape(0);
   if (gammas.size() != batches) throw py::value_error("Give one gamma for each batch.");
 
-  const std::size_t entries = x.shape(axis) * (coef.ndim() == axis + 2 ? coef.shape(axis + 1) : 1);
+  const std::size_t targets = coef.ndim() == axis + 2 ? coef.shape(axis + 1) : 1;
+  const std::size_t entries = x.shape(axis) * targets;
+  const std::size_t bytes = rbf_workspace(x.shape(axis), z.shape(axis), x.shape(axis + 1), targets);
   const double work = 2.0 * static_cast<double>(batches * x.shape(axis) * z.shape(axis)) *
                       static_cast<double>(x.shape(axis + 1) + 16);
   with_type(x, [&]<class T>(T) {
-    for_each_batch(batches, work, [&](std::size_t b, std::size_t threads) {
+    for_each_batch(batches, work, bytes, [&](std::size_t b, std::size_t threads) {
       rbf_matvec(x.matrix<T>(b), z.matrix<T>(b), coef.columns<T>(axis, b), gammas[b],
                  accumulate_double ? Accumulate::float64 : Accumulate::float32, out.data<T>() + b * entries, threads);
     });

@@ -38,12 +38,14 @@ void krr_fit_of(const py::object& x_object, const py::object& y_object, const py
   if (gammas.size() != batches || alphas.size() != batches) throw py::value_error("Give one gamma and alpha a batch.");
 
   const std::size_t rows = x.shape(axis);
-  const std::size_t entries = rows * (y.ndim() == axis + 2 ? y.shape(axis + 1) : 1);
+  const std::size_t targets = y.ndim() == axis + 2 ? y.shape(axis + 1) : 1;
+  const std::size_t entries = rows * targets;
+  const std::size_t bytes = krr_workspace(rows, x.shape(axis + 1), targets);
   const double n = static_cast<double>(rows);
   const double work = static_cast<double>(batches) * n * n * (n + static_cast<double>(x.shape(axis + 1)));
   std::vector<std::optional<IllConditioned>> failures(batches);  // the first is reported, whoever is done first
   with_type(x, [&]<class T>(T) {
-    for_each_batch(batches, work, [&](std::size_t b, std::size_t threads) {
+    for_each_batch(batches, work, bytes, [&](std::size_t b, std::size_t threads) {
       try {
         krr_fit(x.matrix<T>(b), y.columns<T>(axis, b), gammas[b], alphas[b], out.data<T>() + b * entries, threads);
       } catch (const IllConditioned& error) {

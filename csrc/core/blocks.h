@@ -37,13 +37,13 @@ inline constexpr std::size_t kBlockRows = 96;
 // fresh pages of memory than they save in packing x again for each chunk of z.
 inline constexpr std::size_t kPackedBytes = std::size_t{8} << 20U;
 
-// Calls visit(Block<T>&) for each block. The blocks of one row come in order of columns and never at the same time, and
+// Calls visit(Block<T>&) for each block, of rows taken around `centre`, a point near them. The blocks of one row come in order of columns and never at the same time, and
 // no rounding depends on where the blocks begin, so that results are the same for any number of threads.
 template <class T, class S, class Visit>
-void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, Part part, std::size_t threads, const Visit& visit) {
+void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, const std::vector<T>& centre, Part part,
+                    std::size_t threads, const Visit& visit) {
   const Products<T>& kernel = products<T>();
   const FeatureBlocks features(x.cols, kernel.feature_step);
-  const std::vector<T> centre = centre_of<T>(z);
   const auto round_up = [](std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; };
 
   const std::size_t fitting = round_up(kPackedBytes / (kernel.feature_bytes * std::max<std::size_t>(x.cols, 1)), kBlockCols<T>);

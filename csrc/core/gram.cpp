@@ -40,8 +40,9 @@ struct Rbf {
   }
 };
 
-// The rows of the last tile that exist only to fill its panels become those of the identity.
-void finish_last_panels(Triangle<double>& matrix) {
+// The rows of the last tile that exist only to fill its panels hold nothing but the diagonal of the others: where alpha
+// is large, a 1 would be below the floor of the pivots.
+void finish_last_panels(Triangle<double>& matrix, double diagonal) {
   const std::size_t last = matrix.tiles() - 1;
   const std::size_t rows = matrix.order() - last * kTile;
   const std::size_t nr = matrix.nr();
@@ -50,7 +51,7 @@ void finish_last_panels(Triangle<double>& matrix) {
       double* const panel = matrix.panel(last, j, row / nr) + row % nr;
       for (std::size_t k = 0; k < (j == last ? row : kTile); ++k) panel[k * nr] = 0;
     }
-    matrix.panel(last, last, row / nr)[row * nr + row % nr] = 1;
+    matrix.panel(last, last, row / nr)[row * nr + row % nr] = diagonal;
     // The other half of the square at the end of the panel.
     for (std::size_t k = row / nr * nr; k < row; ++k) matrix.panel(last, last, row / nr)[row * nr + k % nr] = 0;
   }
@@ -89,7 +90,7 @@ Triangle<double> regularised_kernel(const MatrixView<T>& x, double gamma, double
                          columns->fill(x, j * kTile, std::min(kTile, x.rows - j * kTile), centre, 1);
                          for (std::size_t i = begin; i < end; ++i) rbf.fill(*columns, i, j, matrix);
                        });
-  finish_last_panels(matrix);
+  finish_last_panels(matrix, 1 + alpha);
   for (std::size_t i = 0; i < x.rows; ++i) matrix(i, i) += alpha;
   return matrix;
 }

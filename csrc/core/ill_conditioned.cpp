@@ -10,7 +10,8 @@ namespace {
 
 // A power of ten with a margin of ten above the floor, for the rounding errors of the kernel and of the factor.
 double sufficient_alpha(std::size_t rows, double alpha) {
-  return std::pow(10.0, std::ceil(std::log10(std::max(10 * pivot_floor(rows, 0), 2 * alpha))));
+  const double power = std::ceil(std::log10(std::max(10 * pivot_floor(rows, 0), 2 * alpha)));
+  return std::min(std::pow(10.0, power), std::numeric_limits<double>::max());
 }
 
 template <class T>
@@ -28,10 +29,13 @@ double pivot_floor(std::size_t rows, double alpha) {
 }
 
 template <class T>
-void refuse(const MatrixView<T>& x, double alpha, double norm, const BadPivot& pivot) {
+void refuse(const MatrixView<T>& x, double alpha, double norm, Unsolved reason, const BadPivot& pivot) {
   std::ostringstream message;
-  message << "The kernel matrix plus alpha = " << alpha << " is not numerically positive definite at row " << pivot.row
-          << "; use a larger alpha, such as " << sufficient_alpha(x.rows, alpha) << ", or a larger gamma";
+  message << "The kernel matrix plus alpha = " << alpha
+          << (reason == Unsolved::not_definite
+                  ? " is not numerically positive definite at row "
+                  : " is so ill-conditioned that refinement did not converge, most at row ")
+          << pivot.row << "; use a larger alpha, such as " << sufficient_alpha(x.rows, alpha) << ", or a larger gamma";
   std::size_t twin = 0;
   while (twin < pivot.row && !same_row(x, twin, pivot.row)) ++twin;
   if (twin < pivot.row) {
@@ -43,7 +47,7 @@ void refuse(const MatrixView<T>& x, double alpha, double norm, const BadPivot& p
   throw IllConditioned(message.str(), pivot.row, condition);
 }
 
-template void refuse(const MatrixView<float>&, double, double, const BadPivot&);
-template void refuse(const MatrixView<double>&, double, double, const BadPivot&);
+template void refuse(const MatrixView<float>&, double, double, Unsolved, const BadPivot&);
+template void refuse(const MatrixView<double>&, double, double, Unsolved, const BadPivot&);
 
 }  // namespace ssiqa

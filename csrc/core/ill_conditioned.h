@@ -1,4 +1,4 @@
-// The error for a matrix that has no Cholesky factor in double, and what it says.
+// The error for a matrix that has no Cholesky factor in double, or none that solves with it, and what it says.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +28,11 @@ class IllConditioned : public std::runtime_error {
 // A singular matrix often passes with a pivot made of rounding error alone; one that is not above this is no pivot.
 double pivot_floor(std::size_t rows, double alpha);
 
-// For the kernel matrix of x plus alpha I, whose 1-norm is `norm`.
+// What was found: a pivot of the factor that is none, or a factor by whose help the solution does not settle.
+enum class Unsolved { not_definite, not_refined };
+
+// For the kernel matrix of x plus alpha I, whose 1-norm is `norm`, and the pivot that failed or else the smallest one.
 template <class T>
-[[noreturn]] void refuse(const MatrixView<T>& x, double alpha, double norm, const BadPivot& pivot);
+[[noreturn]] void refuse(const MatrixView<T>& x, double alpha, double norm, Unsolved reason, const BadPivot& pivot);
 
 }  // namespace ssiqa

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 #include <type_traits>
+#include <vector>
 
 #include "blocks.h"
 
@@ -34,7 +36,7 @@ template <class T, class S, class Finish>
 void fill_matrix(const MatrixView<S>& x, const MatrixView<S>& z, bool mirrored, const Finish& finish, T* out,
                  std::size_t threads) {
   const Part part = mirrored ? Part::upper : Part::all;
-  for_each_block<T>(x, z, part, threads, [&](Block<T>& block) {
+  for_each_block<T>(x, z, centre_of<T>(z), part, threads, [&](Block<T>& block) {
     const std::size_t stop = block.col + block.cols;
     const std::size_t from = part == Part::upper && block.row > block.col ? block.row - block.col : 0;
     if (from >= block.cols) return;
@@ -73,43 +75,80 @@ MatrixView<T> rows_of(const MatrixView<T>& x, std::size_t begin, std::size_t end
   return {x.row(begin), end - begin, x.cols, x.row_stride, x.col_stride};
 }
 
-// The columns of coef one after another, each padded with zeros to whole blocks.
+// For each column of coef the power of two by which it is divided: 1, unless a sum could otherwise overflow on the way
+// to a result that does not. No kernel is above 1.
 template <class T>
-void pad_columns(const MatrixView<T>& coef, std::size_t padded, T* columns) {
-  std::fill_n(columns, padded * coef.cols, T{0});
+std::vector<T> scales_of(const MatrixView<T>& coef) {
+  int bits = 0;  // of the number of terms
+  std::frexp(static_cast<double>(coef.rows), &bits);
+  std::vector<T> largest(coef.cols, T{0});
   for (std::size_t j = 0; j < coef.rows; ++j) {
     for (std::size_t t = 0; t < coef.cols; ++t) {
       if (!std::isfinite(coef(j, t))) throw std::invalid_argument("The coefficients must be finite numbers.");
-      columns[t * padded + j] = coef(j, t);
+      largest[t] = std::max(largest[t], std::abs(coef(j, t)));
+    }
+  }
+  std::vector<T> scales(coef.cols);
+  std::ranges::transform(largest, scales.begin(), [bits](T value) {
+    int exponent = 0;
+    std::frexp(value, &exponent);
+    return std::ldexp(T{1}, std::max(exponent + bits + 1 - std::numeric_limits<T>::max_exponent, 0));
+  });
+  return scales;
+}
+
+// The columns of coef one after another, scaled, each padded with zeros to whole blocks.
+template <class T>
+void pad_columns(const MatrixView<T>& coef, const std::vector<T>& scales, std::size_t padded, T* columns) {
+  std::fill_n(columns, padded * coef.cols, T{0});
+  for (std::size_t j = 0; j < coef.rows; ++j) {
+    for (std::size_t t = 0; t < coef.cols; ++t) columns[t * padded + j] = coef(j, t) / scales[t];
+  }
+}
+
+template <class T, class Sum>
+void unscale(const Sum* sums, std::size_t count, const std::vector<T>& scales, T* out) {
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<T>(sums[i] * static_cast<Sum>(scales[i % scales.size()]));
+    if (!std::isfinite(out[i])) {
+      throw std::invalid_argument("The product is too large for its type; make the coefficients smaller.");
     }
   }
 }
 
-// sums += K(x, z) coef, row by row.
-template <class T, class Sum>
-void add_product(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, const ToRbf<T>& finish,
-                 T* columns, Sum* sums, std::size_t threads) {
-  const std::size_t targets = coef.cols;
-  const std::size_t padded = (z.rows + kBlockCols<T> - 1) / kBlockCols<T> * kBlockCols<T>;
-  pad_columns(coef, padded, columns);
-  for_each_block<T>(x, z, Part::all, threads, [&](Block<T>& block) {
-    const std::size_t nr = kernels<T>().nr;
-    const std::size_t whole = (block.cols + nr - 1) / nr * nr;
-    for (std::size_t r = 0; r < block.rows; ++r) {
-      T* const row = block.dots + r * kBlockCols<T>;
-      finish(block, r);
-      std::fill(row + block.cols, row + whole, T{0});
-      for (std::size_t t = 0; t < targets; ++t) {
-        Sum& sum = sums[(block.row + r) * targets + t];
-        sum += static_cast<Sum>(kernels<T>().dot(row, columns + t * padded + block.col, whole));
+template <class T>
+struct Product {
+  ToRbf<T> finish;
+  std::vector<T> centre;  // of all rows of z, so that a kernel does not depend on the stretch it is computed in
+  std::vector<T> scales;
+  std::size_t threads;
+
+  // sums += K(x, z) coef, row by row.
+  template <class Sum>
+  void add(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, T* columns, Sum* sums) const {
+    const std::size_t targets = coef.cols;
+    const std::size_t padded = (z.rows + kBlockCols<T> - 1) / kBlockCols<T> * kBlockCols<T>;
+    pad_columns(coef, scales, padded, columns);
+    for_each_block<T>(x, z, centre, Part::all, threads, [&](Block<T>& block) {
+      const std::size_t nr = kernels<T>().nr;
+      const std::size_t whole = (block.cols + nr - 1) / nr * nr;
+      for (std::size_t r = 0; r < block.rows; ++r) {
+        T* const row = block.dots + r * kBlockCols<T>;
+        finish(block, r);
+        std::fill(row + block.cols, row + whole, T{0});
+        for (std::size_t t = 0; t < targets; ++t) {
+          Sum& sum = sums[(block.row + r) * targets + t];
+          sum += static_cast<Sum>(kernels<T>().dot(row, columns + t * padded + block.col, whole));
+        }
       }
-    }
-  });
-}
+    });
+  }
+};
 
 template <class T, class Sum>
-void product(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, const ToRbf<T>& finish, T* out,
+void product(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, T gamma, T* out,
              std::size_t threads) {
+  const Product<T> part{{gamma}, centre_of<T>(z), scales_of(coef), threads};
   const std::size_t targets = coef.cols;
   const std::size_t height = std::min(stretch_rows(targets * sizeof(Sum)), x.rows);
   const std::size_t width = stretch_rows((x.cols + targets) * sizeof(T));
@@ -123,11 +162,9 @@ void product(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>
     std::fill_n(sums, some.rows * targets, Sum{0});
     for (std::size_t col = 0; col < z.rows; col += width) {
       const std::size_t end = std::min(col + width, z.rows);
-      add_product(some, rows_of(z, col, end), rows_of(coef, col, end), finish, columns.data(), sums, threads);
+      part.add(some, rows_of(z, col, end), rows_of(coef, col, end), columns.data(), sums);
     }
-    if constexpr (!kInPlace) {
-      std::transform(sums, sums + some.rows * targets, out + row * targets, [](Sum sum) { return static_cast<T>(sum); });
-    }
+    unscale(sums, some.rows * targets, part.scales, out + row * targets);
   }
 }
 
@@ -146,12 +183,20 @@ void rbf_kernel(const MatrixView<T>& x, const MatrixView<T>& z, double gamma, T*
 template <class T>
 void rbf_matvec(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, double gamma,
                 Accumulate accumulate, T* out, std::size_t threads) {
-  const ToRbf<T> finish{checked_gamma<T>(gamma)};
+  const T width = checked_gamma<T>(gamma);
   if (accumulate == Accumulate::float64) {
-    product<T, double>(x, z, coef, finish, out, threads);
+    product<T, double>(x, z, coef, width, out, threads);
   } else {
-    product<T, T>(x, z, coef, finish, out, threads);
+    product<T, T>(x, z, coef, width, out, threads);
   }
+}
+
+std::size_t rbf_workspace(std::size_t rows, std::size_t others, std::size_t features, std::size_t targets) {
+  const auto held = [](std::size_t lines, std::size_t numbers) {
+    const std::size_t bytes = numbers * sizeof(double);
+    return std::min(stretch_rows(bytes), lines) * bytes;
+  };
+  return held(others, features) + held(others, targets) + held(rows, targets);
 }
 
 #define SSIQA_INSTANTIATE(T)                                                                                       \

@@ -31,10 +31,14 @@ void rbf_kernel(const MatrixView<T>& x, const MatrixView<T>& z, double gamma, T*
 enum class Accumulate { float32, float64 };
 
 // out = K(x, z) coef, x.rows by coef.cols. K is never stored: the workspace is 24 MB, and half of one for each
-// thread, for any number of rows (up to about a thousand features or targets). Sums across blocks are kept in double, or
-// in T with float32.
+// thread, for any number of rows (up to about a thousand features or targets). Sums across blocks are kept in double,
+// or in T with float32. Throws std::invalid_argument for coefficients that are not finite and a product that overflows.
 template <class T>
 void rbf_matvec(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>& coef, double gamma,
                 Accumulate accumulate, T* out, std::size_t threads);
+
+// Bytes of that workspace, without the threads' own, for so many rows of x and of z; the functions above that have no
+// targets take no more.
+std::size_t rbf_workspace(std::size_t rows, std::size_t others, std::size_t features, std::size_t targets);
 
 }  // namespace ssiqa

@@ -21,7 +21,7 @@ inline std::size_t padded_rows(std::size_t rows) { return (rows + kTile - 1) / k
 
 // Tile (i, j), i >= j, is kTile / nr right panels one after another: entry (row, col) of the tile is number row % nr of
 // line `col` of panel row / nr. Only the panels that hold rows are in use, and of a tile on the diagonal only the
-// columns up to the end of each panel. Rows and columns beyond the order are those of the identity.
+// columns up to the end of each panel. Rows and columns beyond the order hold nothing but a positive diagonal.
 template <class T>
 class Triangle {
  public:

@@ -111,7 +111,8 @@ def rbf_matvec(
 ) -> ArrayT:
     """The product K(x, z) @ coef of equation (3), where K is `rbf_kernel(x, z, gamma=gamma)` and is never stored.
 
-    The workspace is about 24 MB, whatever n and m are (for up to a thousand features or targets).
+    The workspace is about 24 MB, whatever n and m are (for up to a thousand features or targets). Many batches run side
+    by side, as far as 64 MB hold the workspaces of those that do; beside it each thread takes half a megabyte.
 
     Args:
         x: (n, d) or, in batches, (b, n, d).
@@ -129,7 +130,7 @@ def rbf_matvec(
     Raises:
         TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
         ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to square,
-            or gamma is negative or not finite.
+            gamma is negative or not finite, or the product does not fit into the dtype.
 
     Example:
         >>> import numpy as np
@@ -160,7 +161,8 @@ def krr_fit(x: ArrayT, y: ArrayT, *, gamma: float | Iterable[float], alpha: floa
     refined by conjugate gradients on the float64 matrix until the residual is no larger than that of a float64 solve.
     Where float32 does not suffice (alpha is small for the largest eigenvalue, or the refinement does not converge), and
     for up to 768 rows, the factor is computed in float64 instead and its solution refined likewise. Memory: 6 n^2
-    bytes, or 8 n^2 with the factor in float64. Batches share the threads: many small problems run side by side.
+    bytes, or 8 n^2 with the factor in float64. Many batches run side by side, as far as 64 MB hold those that do; few
+    or large ones run one after another on all threads.
 
     Args:
         x: (n, d) or, in batches, (b, n, d).
@@ -172,8 +174,8 @@ def krr_fit(x: ArrayT, y: ArrayT, *, gamma: float | Iterable[float], alpha: floa
         Coefficients in the shape and dtype of `y`.
 
     Raises:
-        IllConditionedError: K + alpha I is not numerically positive definite; says at which row, as `pivot`, how large
-            the condition number is, as `condition`, and what to do.
+        IllConditionedError: K + alpha I is not numerically positive definite, or refinement did not converge; says at
+            which row, as `pivot`, how large the condition number is, as `condition`, and what to do.
         TypeError: An argument is not an array of float32 or float64, or the dtypes differ.
         ValueError: Shapes do not fit, an array is not in CPU memory, numbers are not finite or too large to square,
             gamma or alpha is negative or not finite, or the coefficients do not fit into the dtype.
@@ -270,7 +272,8 @@ class KrrFactor(Generic[ArrayT]):
             z: (m, d).
 
         Returns:
-            (m,), from 0 (known) to 1 (far from every row), off by about n rounding errors of float64.
+            (m,), from 0 (known) to 1 (far from every row), off by about n eps |K + alpha I| / alpha at most, where eps
+            is that of float64 and the norm is at most n + alpha.
 
         Raises:
             TypeError: `z` is not an array of the dtype of the rows.

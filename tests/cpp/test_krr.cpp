@@ -60,6 +60,27 @@ void refuses_a_singular_matrix() {
 }
 
 template <class T>
+std::string refusal(double alpha, ssiqa::Unsolved reason) {
+  const Matrix<T> x(20, 3, 1);
+  try {
+    ssiqa::refuse(x.view(), alpha, 1, reason, {13, 0});
+  } catch (const ssiqa::IllConditioned& error) {
+    return error.what();
+  }
+}
+
+template <class T>
+void says_what_was_found() {
+  const auto says = [](double alpha, ssiqa::Unsolved reason, const char* text) {
+    return refusal<T>(alpha, reason).find(text) != std::string::npos;
+  };
+  CHECK(says(0, ssiqa::Unsolved::not_definite, "not numerically positive definite at row 13"));
+  CHECK(says(0, ssiqa::Unsolved::not_refined, "refinement did not converge, most at row 13"));
+  CHECK(!says(0, ssiqa::Unsolved::not_refined, "positive definite"));
+  CHECK(!says(std::numeric_limits<double>::max(), ssiqa::Unsolved::not_definite, "inf"));
+}
+
+template <class T>
 void refuses_bad_numbers() {
   const Matrix<T> x(4, 2, 1);
   Matrix<T> y(4, 1, 2);
@@ -83,6 +104,7 @@ void all() {
   solves_the_system<T>(800, 0.1, 0.5);
   solves_the_system<T>(800, 0.01, 1e-9);
   refuses_a_singular_matrix<T>();
+  says_what_was_found<T>();
   refuses_bad_numbers<T>();
 }
 
