@@ -31,14 +31,19 @@ struct Scratch {
 
 enum class Part { all, upper };  // upper: blocks that hold no entry with col >= row are left out
 
-inline constexpr std::size_t kBlockRows = 96;
+// Rows of a block. Many mean that the packed z is read less often from the last-level cache, as long as their panels stay in
+// the second-level one; but of the upper part more is computed in vain.
+inline constexpr std::size_t kFewRows = 96;
+inline constexpr std::size_t kManyRows = 384;
+inline constexpr std::size_t kLeftBytes = std::size_t{1} << 20U;
 
 // Bytes of the packed copy of z that is shared by all threads: the bound on the workspace. Larger ones lose more time to
 // fresh pages of memory than they save in packing x again for each chunk of z.
 inline constexpr std::size_t kPackedBytes = std::size_t{8} << 20U;
 
-// Calls visit(Block<T>&) for each block, of rows taken around `centre`, a point near them. The blocks of one row come in order of columns and never at the same time, and
-// no rounding depends on where the blocks begin, so that results are the same for any number of threads.
+// Calls visit(Block<T>&) for each block, of rows taken around `centre`, a point near them. The blocks of one row come in
+// order of columns and never at the same time, and no rounding depends on where the blocks begin, so that results are the
+// same for any number of threads.
 template <class T, class S, class Visit>
 void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, const std::vector<T>& centre, Part part,
                     std::size_t threads, const Visit& visit) {
@@ -46,10 +51,12 @@ void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, const std::v
   const FeatureBlocks features(x.cols, kernel.feature_step);
   const auto round_up = [](std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; };
 
-  const std::size_t fitting = round_up(kPackedBytes / (kernel.feature_bytes * std::max<std::size_t>(x.cols, 1)), kBlockCols<T>);
+  const std::size_t row_bytes = kernel.feature_bytes * std::max<std::size_t>(x.cols, 1);
+  const std::size_t fitting = round_up(kPackedBytes / row_bytes, kBlockCols<T>);
   const std::size_t chunk = std::clamp(round_up(z.rows, kBlockCols<T>), kBlockCols<T>, std::max(fitting, kBlockCols<T>));
+  const std::size_t most = part == Part::upper ? kFewRows : std::clamp(kLeftBytes / row_bytes, kFewRows, kManyRows);
   // Few rows are cut finer, so that all threads have some.
-  const std::size_t height = std::clamp(round_up(x.rows / (8 * threads) + 1, kernel.mr), kernel.mr, kBlockRows);
+  const std::size_t height = round_up(std::min(x.rows / (8 * threads) + 1, most), kernel.mr);
   PackedRows<T> right(std::min(chunk, z.rows), x.cols, Side::right);
 
   std::vector<std::optional<Scratch<T>>> scratch(threads);
@@ -64,7 +71,7 @@ void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, const std::v
       const std::size_t row = task * height;
       const std::size_t rows = std::min(height, x.rows - row);
       std::optional<Scratch<T>>& own = scratch[worker];
-      if (!own) own.emplace(PackedRows<T>(height, x.cols, Side::left), Buffer<T>(kBlockRows * kBlockCols<T>));
+      if (!own) own.emplace(PackedRows<T>(height, x.cols, Side::left), Buffer<T>(height * kBlockCols<T>));
       PackedRows<T>& left = own->left;
       T* const dots = own->dots.data();
       left.fill(x, row, rows, centre, 1);

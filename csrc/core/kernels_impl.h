@@ -202,11 +202,19 @@ double dot(const T* a, const T* b, std::size_t count) {
       sums[v] += load<T>(a + j + v * kLanes<T>) * load<T>(b + j + v * kLanes<T>);
     }
   }
-  double total = 0;
-  for (const Vector<T>& sum : sums) {
-    for (std::size_t lane = 0; lane < kLanes<T>; ++lane) total += static_cast<double>(sum[lane]);
+  typedef double Doubles __attribute__((vector_size(kLanes<T> * sizeof(double))));
+  Doubles total = {};
+#pragma GCC unroll 8
+  for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) total += __builtin_convertvector(sums[v], Doubles);
+  // By halves: one after another, each addition would wait for the one before.
+  double lanes[kLanes<T>];
+  __builtin_memcpy(lanes, &total, sizeof lanes);
+#pragma GCC unroll 8
+  for (std::size_t half = kLanes<T> / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
   }
-  return total;
+  return lanes[0];
 }
 
 template <class T>
