@@ -1,7 +1,9 @@
 #include "rbf.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "check.h"
 #include "reference.h"
@@ -73,6 +75,29 @@ void symmetric_equals_general(std::size_t n, std::size_t d) {
   for (std::size_t i = 0; i < n; ++i) CHECK(mirrored[i * n + i] == 0);
 }
 
+// Rows get the same bits in the highest blocks, in the lowest, and on any number of threads.
+template <class T>
+void blocks_do_not_show(std::size_t d) {
+  const std::size_t n = 3300;
+  const std::size_t part = 110;
+  const Matrix<T> x(n, d, 12);
+  const Matrix<T> z(300, d, 13);
+  const Matrix<T> coef(300, 1, 14);
+  const auto product = [&](std::size_t first, std::size_t rows, std::size_t threads) {
+    const ssiqa::MatrixView<T> some{x.values.data() + first * d, rows, d, static_cast<std::ptrdiff_t>(d), 1};
+    std::vector<T> out(rows);
+    ssiqa::rbf_matvec(some, z.view(), coef.view(), 0.5 / static_cast<double>(d), ssiqa::Accumulate::float64, out.data(),
+                      threads);
+    return out;
+  };
+  const std::vector<T> whole = product(0, n, 1);
+  CHECK(product(0, n, 3) == whole);
+  for (std::size_t first = 0; first < n; first += part) {
+    const std::vector<T> some = product(first, part, 1);
+    CHECK(std::ranges::equal(some, std::span(whole).subspan(first, part)));
+  }
+}
+
 template <class T>
 void exponential_is_accurate() {
   // In one dimension around a pair of rows the argument of the exponential is known exactly.
@@ -124,6 +149,8 @@ void all() {
   agrees_with_reference<T>(3, 0, 5);
   symmetric_equals_general<T>(144, 8);  // whole panels: nothing may be read beyond them
   symmetric_equals_general<T>(500, 65);
+  blocks_do_not_show<T>(200);
+  blocks_do_not_show<T>(1500);  // panels of fewer rows fill the second-level cache
   exponential_is_accurate<T>();
   strides_and_bad_numbers<T>();
 }
