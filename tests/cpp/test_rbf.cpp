@@ -77,12 +77,11 @@ void symmetric_equals_general(std::size_t n, std::size_t d) {
 
 // Rows get the same bits in the highest blocks, in the lowest, and on any number of threads.
 template <class T>
-void blocks_do_not_show(std::size_t d) {
-  const std::size_t n = 3300;
+void blocks_do_not_show(std::size_t n, std::size_t d) {
   const std::size_t part = 110;
   const Matrix<T> x(n, d, 12);
-  const Matrix<T> z(300, d, 13);
-  const Matrix<T> coef(300, 1, 14);
+  const Matrix<T> z(70, d, 13);
+  const Matrix<T> coef(70, 1, 14);
   const auto product = [&](std::size_t first, std::size_t rows, std::size_t threads) {
     const ssiqa::MatrixView<T> some{x.values.data() + first * d, rows, d, static_cast<std::ptrdiff_t>(d), 1};
     std::vector<T> out(rows);
@@ -149,8 +148,8 @@ void all() {
   agrees_with_reference<T>(3, 0, 5);
   symmetric_equals_general<T>(144, 8);  // whole panels: nothing may be read beyond them
   symmetric_equals_general<T>(500, 65);
-  blocks_do_not_show<T>(200);
-  blocks_do_not_show<T>(1500);  // panels of fewer rows fill the second-level cache
+  blocks_do_not_show<T>(3300, 40);
+  blocks_do_not_show<T>(1100, 1500);  // panels of fewer rows fill the second-level cache
   exponential_is_accurate<T>();
   strides_and_bad_numbers<T>();
 }
