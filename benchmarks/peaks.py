@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 
 from ssiqa import _core
@@ -34,6 +35,18 @@ def gemm(dtype: Any, threads: int) -> float:
         return 2.0 * GEMM_ROWS**3 / fastest(lambda: np.matmul(a, a, out=out))
 
 
+def bfloat16_gemm(threads: int) -> float:
+    """Operations per second of torch's matrix product of bfloat16, which runs on the tile unit where there is one."""
+    a = torch.ones(GEMM_ROWS, GEMM_ROWS, dtype=torch.bfloat16)
+    out = torch.empty_like(a)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return 2.0 * GEMM_ROWS**3 / fastest(lambda: torch.mm(a, a, out=out))
+    finally:
+        torch.set_num_threads(before)
+
+
 def stream(threads: int) -> float:
     """Bytes per second of reading two long vectors and writing a third."""
     a, b, out = np.ones((3, STREAM_ELEMENTS), np.float32)
@@ -52,6 +65,8 @@ def lines() -> list[str]:
             f"{threads} thread{'s' if threads > 1 else ' '}: numpy's matrix product {single:.0f} GFLOP/s in float32, "
             f"{double:.0f} in float64; memory {memory:.0f} GB/s"
         )
+        if _core.isa() == "amx":
+            result[-1] += f"; torch's in bfloat16 {bfloat16_gemm(threads) / 1e9:.0f} GFLOP/s"
     return result
 
 

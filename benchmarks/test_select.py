@@ -42,6 +42,32 @@ def test_select(measure: Measure, library: str, n: int, dtype: Any) -> None:
     run(measure, library, n, dtype)
 
 
+@pytest.mark.parametrize("library", ["ssiqa", "torch"])
+def test_select_from_a_stream(measure: Measure, library: str) -> None:
+    """Chunks of which only the smallest differences are kept; torch keeps those of the chunks and selects again."""
+    n, chunk, k = 10_000_000, 100_000, 10_000
+    a, b = vector(n), vector(n, seed=1)
+    parts = [slice(start, start + chunk) for start in range(0, n, chunk)]
+
+    def ours() -> Any:
+        selection = kernels.SmallestDifference(k)
+        for part in parts:
+            selection.update(a[part], b[part])
+        return selection.differences
+
+    def theirs() -> Any:
+        kept = torch.empty(0)
+        for part in parts:
+            new = (torch.from_numpy(a[part]) - torch.from_numpy(b[part])).abs()
+            both = torch.cat([kept, new])
+            kept = torch.topk(both, min(k, len(both)), largest=False).values
+        return kept.numpy()
+
+    call = ours if library == "ssiqa" else theirs
+    found = measure(f"select stream n={n} chunks of {chunk} k={k} float32", library, call, bytes=2 * a.nbytes)
+    assert found.max() == np.partition(np.abs(a - b), k - 1)[k - 1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("library", ["ssiqa", "numpy", "torch"])
 def test_select_large(measure: Measure, library: str) -> None:

@@ -112,7 +112,7 @@ def rbf_matvec(
     """The product K(x, z) @ coef of equation (3), where K is `rbf_kernel(x, z, gamma=gamma)` and is never stored.
 
     The workspace is about 24 MB, whatever n and m are (for up to a thousand features or targets). Many batches run side
-    by side, as far as 64 MB hold the workspaces of those that do; beside it each thread takes half a megabyte.
+    by side, as far as 64 MB hold the workspaces of those that do; beside it each thread takes 1.5 MB.
 
     Args:
         x: (n, d) or, in batches, (b, n, d).
