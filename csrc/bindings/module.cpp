@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "array.h"
+#include "band_binding.h"
 #include "batches.h"
 #include "cpu.h"
 #include "rbf.h"
@@ -122,4 +123,5 @@ PYBIND11_MODULE(_core, m) {
         py::arg("accumulate_double"));
   bind_regression(m);
   bind_selection(m);
+  bind_band(m);
 }

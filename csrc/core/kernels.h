@@ -45,8 +45,24 @@ struct Products {
                std::size_t features, T* dots, std::size_t stride, bool accumulate);
 };
 
+// Rows whose features lie in groups of numbers one after another: feature k of row r is number
+// r * row_stride + k / group * group_stride + k % group.
+template <class T>
+struct Grouped {
+  const T* data;
+  std::size_t row_stride;
+  std::size_t groups;
+  std::size_t group;
+  std::size_t group_stride;
+};
+
 template <class T>
 struct Kernels : Products<T> {
+  // out[r][j] = or += sum over the features of left row r and right row j: as `dots`, for a multiple of mr left rows where
+  // they lie, so that a right panel can be read along its lines too, and right panels `right_stride` numbers apart.
+  void (*grouped_dots)(const Grouped<T>& left, std::size_t left_rows, const T* right, std::size_t right_stride,
+                       std::size_t right_panels, T* out, std::size_t stride, bool accumulate);
+
   // out[j] = max(norm + norms[j] - 2 dots[j], 0). Reads whole vectors, so `count` rounded up to nr; so does the next.
   void (*distances)(const T* dots, T norm, const T* norms, std::size_t count, T* out);
 

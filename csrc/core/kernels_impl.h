@@ -71,6 +71,19 @@ SSIQA_INLINE void store(T* to, Vector<T> v) {
   __builtin_memcpy(to, &v, sizeof v);
 }
 
+template <class T>
+SSIQA_INLINE void store_sums(const Vector<T> (&sums)[SSIQA_PANEL_ROWS][SSIQA_PANEL_VECTORS], T* out, std::size_t stride,
+                             bool accumulate) {
+#pragma GCC unroll 16
+  for (std::size_t r = 0; r < SSIQA_PANEL_ROWS; ++r) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) {
+      T* const to = out + r * stride + v * kLanes<T>;
+      store<T>(to, accumulate ? load<T>(to) + sums[r][v] : sums[r][v]);
+    }
+  }
+}
+
 // One tile of SSIQA_PANEL_ROWS x kPanelCols sums, all held in registers.
 template <class T>
 SSIQA_INLINE void tile(const T* left, const T* right, std::size_t features, T* out, std::size_t stride,
@@ -88,14 +101,7 @@ SSIQA_INLINE void tile(const T* left, const T* right, std::size_t features, T* o
     left += SSIQA_PANEL_ROWS;
     right += kPanelCols<T>;
   }
-#pragma GCC unroll 16
-  for (std::size_t r = 0; r < SSIQA_PANEL_ROWS; ++r) {
-#pragma GCC unroll 8
-    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) {
-      T* const to = out + r * stride + v * kLanes<T>;
-      store<T>(to, accumulate ? load<T>(to) + sums[r][v] : sums[r][v]);
-    }
-  }
+  store_sums<T>(sums, out, stride, accumulate);
 }
 
 template <class T>
@@ -107,6 +113,39 @@ void dots(const void* left, std::size_t left_panels, const void* right, std::siz
       tile<T>(static_cast<const T*>(left) + i * features * SSIQA_PANEL_ROWS,
               static_cast<const T*>(right) + j * features * kPanelCols<T>, features,
               out + i * SSIQA_PANEL_ROWS * stride + j * kPanelCols<T>, stride, accumulate);
+    }
+  }
+}
+
+template <class T>
+SSIQA_INLINE void grouped_tile(const Grouped<T>& left, const T* rows, const T* right, T* out, std::size_t stride,
+                               bool accumulate) {
+  Vector<T> sums[SSIQA_PANEL_ROWS][SSIQA_PANEL_VECTORS] = {};
+  for (std::size_t g = 0; g < left.groups; ++g) {
+    const T* from = rows + g * left.group_stride;
+    for (std::size_t k = 0; k < left.group; ++k) {
+      Vector<T> columns[SSIQA_PANEL_VECTORS];
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) columns[v] = load<T>(right + v * kLanes<T>);
+#pragma GCC unroll 16
+      for (std::size_t r = 0; r < SSIQA_PANEL_ROWS; ++r) {
+#pragma GCC unroll 8
+        for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) sums[r][v] += from[r * left.row_stride] * columns[v];
+      }
+      ++from;
+      right += kPanelCols<T>;
+    }
+  }
+  store_sums<T>(sums, out, stride, accumulate);
+}
+
+template <class T>
+void grouped_dots(const Grouped<T>& left, std::size_t left_rows, const T* right, std::size_t right_stride,
+                  std::size_t right_panels, T* out, std::size_t stride, bool accumulate) {
+  for (std::size_t j = 0; j < right_panels; ++j) {
+    for (std::size_t r = 0; r < left_rows; r += SSIQA_PANEL_ROWS) {
+      grouped_tile<T>(left, left.data + r * left.row_stride, right + j * right_stride,
+                      out + r * stride + j * kPanelCols<T>, stride, accumulate);
     }
   }
 }
@@ -322,7 +361,7 @@ constexpr Kernels<T> table() {
   static_assert(kBlockCols<T> % kPanelCols<T> == 0);
   static_assert(kFeatureBlock % kPanelCols<T> == 0 && kPanelCols<T> % SSIQA_PANEL_ROWS == 0);  // tiles of triangle.h
   return {{SSIQA_PANEL_ROWS, kPanelCols<T>, 1, sizeof(T), pack<T, SSIQA_PANEL_ROWS>, pack<T, kPanelCols<T>>, dots<T>},
-          distances<T>, rbf<T>, dot<T>, panel_times<T>, transposed_panel_times<T>, within<T>};
+          grouped_dots<T>, distances<T>, rbf<T>, dot<T>, panel_times<T>, transposed_panel_times<T>, within<T>};
 }
 
 }  // namespace
