@@ -96,15 +96,13 @@ def test_single_precision_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loo, "FEW_ROWS", 64)
     x, y = problem(300, 5)
     expected = leave_one_out(x, y, gammas=[0.1], alphas=[0.1]).rmse
-    orthogonal = band.orthogonal
+    inverse_diagonal = band.inverse_diagonal
 
-    def spoilt(reduced: band.Band, dtype: type) -> NDArray[np.float32] | Floats:
-        q = orthogonal(reduced, dtype)
-        if dtype is np.float32:
-            q += 1e-4 * np.random.default_rng(0).standard_normal(q.shape).astype(np.float32)
-        return q
+    def spoilt(reduced: band.Band, factors: band.Factors, rows: int, *, single: bool) -> Floats:
+        found = inverse_diagonal(reduced, factors, rows, single=single)
+        return found * (1 + 1e-4 * np.random.default_rng(0).standard_normal(found.shape)) if single else found
 
-    monkeypatch.setattr(band, "orthogonal", spoilt)
+    monkeypatch.setattr(band, "inverse_diagonal", spoilt)
     assert leave_one_out(x, y, gammas=[0.1], alphas=[0.1]).rmse == pytest.approx(expected, rel=2e-7)
 
 
@@ -143,7 +141,7 @@ def test_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch, few: int) -> Non
 
 def test_threads_fit_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_core, "n_threads", lambda: 8)
-    for available, workers in ((0, 1), (3 * 30 * 50**2, 3), (1 << 40, 8)):
+    for available, workers in ((0, 1), (3 * loo.BYTES_PER_PAIR * 50**2, 3), (1 << 40, 8)):
         monkeypatch.setattr(loo, "available_memory", lambda available=available: available)
         assert loo._workers(50) == workers
 

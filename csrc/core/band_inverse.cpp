@@ -3,6 +3,7 @@
 
 #include "band.h"
 #include "buffer.h"
+#include "pages.h"
 
 namespace ssiqa {
 namespace {
@@ -12,25 +13,15 @@ namespace {
 template <class T>
 class Orthogonal {
  public:
-  explicit Orthogonal(const Reflectors<const double>& q) : q_(q), order_(q.order()), numbers_(order_ * order_) {
-    const std::size_t reflectors = reflector_numbers(q.blocks);
-    Buffer<T> transposed(reflectors);
-    Buffer<T> negative(reflectors);
-    for (std::size_t j = 1; j < q.blocks; ++j) {
-      const std::size_t offset = static_cast<std::size_t>(q.vectors_of(j) - q.vectors);
-      pack(j, transposed.data() + offset, negative.data() + offset);
-    }
-    Buffer<T> shares(kBandWidth * kTile);
-    for (std::size_t column = 0; column < order_; column += kTile) {
-      const std::size_t end = std::min(column + kTile, order_);
-      std::fill_n(panel_of(column), (end - column) * order_, T{0});
-      for (std::size_t c = column; c < end; ++c) panel_of(c / nr_ * nr_)[c * nr_ + c % nr_] = 1;
-      for (std::size_t j = (end - 1) / kBandWidth; j >= 1; --j) {
-        const std::size_t offset = static_cast<std::size_t>(q.vectors_of(j) - q.vectors);
-        reflect(j, transposed.data() + offset, negative.data() + offset, std::max(column, j * kBandWidth / nr_ * nr_), end,
-                shares.data());
-      }
-    }
+  explicit Orthogonal(const Reflectors<const double>& q)
+      : q_(q),
+        order_(q.order()),
+        transposed_(reflector_numbers(q.blocks)),
+        negative_(transposed_.size()),
+        numbers_(order_ * order_) {
+    for (std::size_t j = 1; j < q.blocks; ++j) pack(j);
+    for (std::size_t column = 0; column < order_; column += kTile) fill(column, std::min(column + kTile, order_));
+    transposed_ = negative_ = {};
   }
 
   // Columns from `column` on, a multiple of nr, in rows from `row` on: kBandWidth features for each.
@@ -40,46 +31,68 @@ class Orthogonal {
 
  private:
   T* panel_of(std::size_t column) { return numbers_.data() + column * order_; }
+  std::size_t offset_of(std::size_t j) const { return static_cast<std::size_t>(q_.vectors_of(j) - q_.vectors); }
 
-  // V' and -V T of block j as left panels, tile by tile of its rows.
-  void pack(std::size_t j, T* transposed, T* negative) const {
+  // V' and -V T of block j as left panels; V' apart for each tile of its rows.
+  void pack(std::size_t j) {
+    const std::size_t start = j * kBandWidth;
     const std::size_t rows = q_.rows(j);
     const double* const v = q_.vectors_of(j);
     const double* const t = q_.corner_of(j);
+    T* const transposed = transposed_.data() + offset_of(j);
+    T* const negative = negative_.data() + offset_of(j);
     for (std::size_t i = 0; i < rows; ++i) {
-      const std::size_t tile = i / kTile * kTile;
-      const std::size_t height = std::min(kTile, rows - tile);
-      double own[kBandWidth];
-      for (std::size_t c = 0; c < kBandWidth; ++c) own[c] = v[c * rows + i];
+      const std::size_t tile = (start + i) / kTile * kTile;
+      const std::size_t begin = std::max(tile, start) - start;
+      const std::size_t height = std::min(tile + kTile, order_) - start - begin;
       double product[kBandWidth] = {};
       for (std::size_t k = 0; k < kBandWidth; ++k) {
-        for (std::size_t c = k; c < kBandWidth; ++c) product[c] += own[k] * t[k * kBandWidth + c];
+        const double value = v[k * rows + i];
+        transposed[begin * kBandWidth + (k / mr_ * height + i - begin) * mr_ + k % mr_] = static_cast<T>(value);
+        for (std::size_t c = k; c < kBandWidth; ++c) product[c] += value * t[k * kBandWidth + c];
       }
       for (std::size_t c = 0; c < kBandWidth; ++c) {
-        transposed[tile * kBandWidth + (c / mr_ * height + i - tile) * mr_ + c % mr_] = static_cast<T>(own[c]);
         negative[(i / mr_ * kBandWidth + c) * mr_ + i % mr_] = static_cast<T>(-product[c]);
       }
     }
   }
 
-  // Columns [begin, end) -= V T V' times them. `begin` is a multiple of nr.
-  void reflect(std::size_t j, const T* transposed, const T* negative, std::size_t begin, std::size_t end, T* shares) {
-    const std::size_t rows = q_.rows(j);
-    const std::size_t first = j * kBandWidth;
-    for (std::size_t tile = 0; tile < rows; tile += kTile) {
-      const std::size_t height = std::min(kTile, rows - tile);
-      for (std::size_t column = begin; column < end; column += nr_) {
-        kernel_.dots(transposed + tile * kBandWidth, kBandWidth / mr_, panel_of(column) + (first + tile) * nr_, 1, height,
-                     shares + (column - begin) * kBandWidth, nr_, tile > 0);
+  // Columns [begin, end) of Q. Each pass takes the share of one block and, while a tile is in the cache, forms the
+  // product with the next.
+  void fill(std::size_t begin, std::size_t end) {
+    std::fill_n(panel_of(begin), (end - begin) * order_, T{0});
+    for (std::size_t c = begin; c < end; ++c) panel_of(c / nr_ * nr_)[c * nr_ + c % nr_] = 1;
+    Buffer<T> shares(kTile * kBandWidth);  // V' times each column
+    Buffer<T> next(kTile * kBandWidth);
+    const std::size_t last = (end - 1) / kBandWidth;
+    for (std::size_t j = last + 1; j-- > 0;) {
+      for (std::size_t tile = j * kBandWidth / kTile * kTile; tile < order_; tile += kTile) {
+        const std::size_t stop = std::min(tile + kTile, order_);
+        for (std::size_t column = std::max(begin, j * kBandWidth); column < end; column += nr_) {
+          const std::size_t place = (column - begin) * kBandWidth;
+          if (j < last && column >= (j + 1) * kBandWidth) subtract(j + 1, tile, stop, column, shares.data() + place);
+          if (j > 0) multiply(j, tile, stop, column, next.data() + place);
+        }
       }
+      std::swap(shares, next);
     }
-    for (std::size_t tile = 0; tile < rows; tile += kTile) {
-      const std::size_t height = std::min(kTile, rows - tile);
-      for (std::size_t column = begin; column < end; column += nr_) {
-        kernel_.dots(negative + tile * kBandWidth, height / mr_, shares + (column - begin) * kBandWidth, 1, kBandWidth,
-                     panel_of(column) + (first + tile) * nr_, nr_, true);
-      }
-    }
+  }
+
+  // share = or += V_j' times the rows [tile, stop) of a panel of columns.
+  void multiply(std::size_t j, std::size_t tile, std::size_t stop, std::size_t column, T* share) {
+    const std::size_t start = j * kBandWidth;
+    const std::size_t row = std::max(tile, start);
+    kernel_.dots(transposed_.data() + offset_of(j) + (row - start) * kBandWidth, kBandWidth / mr_,
+                 panel_of(column) + row * nr_, 1, stop - row, share, nr_, row > start);
+  }
+
+  // The same rows -= V_j T_j share.
+  void subtract(std::size_t j, std::size_t tile, std::size_t stop, std::size_t column, const T* share) {
+    const std::size_t start = j * kBandWidth;
+    const std::size_t row = std::max(tile, start);
+    if (row >= stop) return;
+    kernel_.dots(negative_.data() + offset_of(j) + (row - start) * kBandWidth, (stop - row) / mr_, share, 1, kBandWidth,
+                 panel_of(column) + row * nr_, nr_, true);
   }
 
   const Kernels<T>& kernel_ = kernels<T>();
@@ -87,7 +100,9 @@ class Orthogonal {
   const std::size_t nr_ = kernel_.nr;
   Reflectors<const double> q_;
   std::size_t order_;
-  Buffer<T> numbers_;
+  LargeVector<T> transposed_;
+  LargeVector<T> negative_;
+  LargeVector<T> numbers_;
 };
 
 // Blocks, one after another, as right panels of their rows.

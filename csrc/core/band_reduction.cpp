@@ -132,29 +132,28 @@ class Reduction {
     for (std::size_t j = first_tile; j < a_.tiles(); ++j) {
       const std::size_t line = j == first_tile ? done : 0;
       for (std::size_t i = j; i < a_.tiles(); ++i) {
-        const std::size_t panel = i == first_tile ? done / nr_ : 0;
-        // As many panels at a time as stay in the second-level cache.
-        const std::size_t height = kTile / nr_ / 2;
-        for (std::size_t p = panel; p < a_.panels(i); p += height) {
-          strip(i, j, line, p, std::min(p + height, a_.panels(i)), start > kBandWidth);
+        const std::size_t begin = i == first_tile ? done / nr_ : 0;
+        for (std::size_t p = begin; p < a_.panels(i); ++p) {
+          const std::size_t stop = i == j ? (p + 1) * nr_ : kTile;
+          if (start > kBandWidth) {
+            subtract_update(i * kTile / nr_ + p, j * kTile + line, stop - line, a_.panel(i, j, p) + line * nr_);
+          }
+          multiply_panel(i, j, line, stop, p);
+          if (i == j && p * nr_ > line) multiply_mirrored(i, j, line, p * nr_, p, p + 1);
         }
+        if (i > j) multiply_mirrored(i, j, line, kTile, begin, a_.panels(i));
       }
     }
   }
 
-  void strip(std::size_t i, std::size_t j, std::size_t line, std::size_t begin, std::size_t end, bool update) {
-    for (std::size_t p = begin; p < end; ++p) {
-      const std::size_t q = i * kTile / nr_ + p;
-      const std::size_t stop = i == j ? (p + 1) * nr_ : kTile;
-      double* const lines = a_.panel(i, j, p) + line * nr_;
-      if (update) subtract_update(q, j * kTile + line, stop - line, lines);
-      for (std::size_t c = 0; c < kBandWidth; c += mr_) {
-        const double* const left = left_.data() + (j * kBandWidth + c) * kTile + line * mr_;
-        kernel_.dots(left, 1, lines, 1, stop - line, product_panel(q) + c * nr_, nr_, true);
-      }
-      if (i == j && p * nr_ > line) multiply_mirrored(i, j, line, p * nr_, p, p + 1);
+  // Panel p of tile row i += its part of tile (i, j), from column `line` to `stop`, times V.
+  void multiply_panel(std::size_t i, std::size_t j, std::size_t line, std::size_t stop, std::size_t p) {
+    const double* const right = a_.panel(i, j, p) + line * nr_;
+    double* const product = product_panel(i * kTile / nr_ + p);
+    for (std::size_t c = 0; c < kBandWidth; c += mr_) {
+      const double* const left = left_.data() + (j * kBandWidth + c) * kTile + line * mr_;
+      kernel_.dots(left, 1, right, 1, stop - line, product + c * nr_, nr_, true);
     }
-    if (i > j) multiply_mirrored(i, j, line, kTile, begin, end);
   }
 
   // Rows `line` to `stop` of tile j += the transposed panels [begin, end) of tile (i, j) times V.
@@ -260,16 +259,19 @@ Triangle<double> kernel_of_distances(const MatrixView<double>& distances, double
   const std::size_t nr = matrix.nr();
   const std::vector<double> zeros(nr);
   std::vector<double> some(nr);
-  for (std::size_t q = 0; q < order / nr; ++q) {
-    const std::size_t row = q * nr;
-    const std::size_t count = std::min(nr, n - std::min(row, n));
-    for (std::size_t column = 0; column < row + nr; ++column) {
-      double* const line = matrix.panel(row / kTile, column / kTile, row % kTile / nr) + column % kTile * nr;
-      if (column < n) {
-        for (std::size_t r = 0; r < count; ++r) some[r] = distances(column, row + r);
-        kernels<double>().rbf(zeros.data(), 0, some.data(), gamma, nr, line);
+  const auto fill_line = [&](std::size_t column, std::size_t row, double* line) {
+    const std::size_t count = column < n && row < n ? std::min(nr, n - row) : 0;
+    for (std::size_t r = 0; r < count; ++r) some[r] = distances(column, row + r);
+    if (count > 0) kernels<double>().rbf(zeros.data(), 0, some.data(), gamma, nr, line);
+    for (std::size_t r = count; r < nr; ++r) line[r] = row + r == column ? 1 : 0;
+  };
+  for (std::size_t i = 0; i < matrix.tiles(); ++i) {
+    for (std::size_t column = 0; column < std::min((i + 1) * kTile, order); ++column) {  // along rows of the distances
+      const std::size_t j = column / kTile;
+      const std::size_t first = i == j ? column % kTile / nr : 0;
+      for (std::size_t p = first; p < matrix.panels(i); ++p) {
+        fill_line(column, i * kTile + p * nr, matrix.panel(i, j, p) + column % kTile * nr);
       }
-      for (std::size_t r = column < n ? count : 0; r < nr; ++r) line[r] = row + r == column ? 1 : 0;
     }
   }
   return matrix;

@@ -16,14 +16,13 @@ from ssiqa.scaling import centred
 
 Floats = NDArray[np.float64]
 
-# Up to so many rows an eigendecomposition is as fast as the reduction to a band of so many columns, and simpler.
-FEW_ROWS = 1024
-WIDTH = 64
+# Up to so many rows an eigendecomposition is as fast as the reduction to a band, and simpler.
+FEW_ROWS = 384
 # Rows on which float32 is compared with float64, and the relative difference that sends all rows to float64.
 SAMPLE = 64
 TOLERANCE = 2e-7
 # Of one gamma at work, for each pair of rows.
-BYTES_PER_PAIR = 30
+BYTES_PER_PAIR = 24
 
 
 class LeaveOneOut(NamedTuple):
@@ -43,7 +42,7 @@ def leave_one_out(x: Any, y: Any, *, gammas: Any, alphas: Any) -> LeaveOneOut:
 
     They equal those of n explicit refits for each point of the grid. With G = (K + alpha I)^-1, leaving out row i of a
     fit to y - m leaves the error [G (y - m)]_i / G_ii. For each gamma, one reduction of K to a band matrix gives the
-    diagonal of G for all alphas: about 8/3 n^3 operations in place of 7/3 n^3 for each alpha. It takes 30 n^2 bytes for
+    diagonal of G for all alphas: about 8/3 n^3 operations in place of 7/3 n^3 for each alpha. It takes 24 n^2 bytes for
     each gamma at work, of which there are as many as `ssiqa.kernels` has threads and the memory available holds, at
     least one; results do not depend on how many.
 
@@ -137,25 +136,13 @@ def _by_eigenvectors(distances: Floats, gamma: float, alphas: Floats, columns: F
 
 def _by_band(distances: Floats, gamma: float, alphas: Floats, columns: Floats) -> _Inverse:
     n = len(columns)
-    reduced = _reduced_kernel(distances, gamma)
+    reduced = band.reduced_kernel(distances, gamma)
     factors, usable = band.factorise(reduced, alphas)
     if not usable.any():
         return _Inverse(usable, np.empty((0, n, columns.shape[1])), np.empty((0, n)))
-    padded = np.zeros((len(reduced.diagonal) * WIDTH, columns.shape[1]))
+    padded = np.zeros((len(reduced.diagonal) * band.WIDTH, columns.shape[1]))
     padded[:n] = columns
     return _Inverse(usable, _solve(reduced, factors, padded)[:, :n], _inverse_diagonal(reduced, factors, n))
-
-
-def _reduced_kernel(distances: Floats, gamma: float) -> band.Band:
-    n = len(distances)
-    # Rows of the identity fill the last block: they stay apart from the others, exactly.
-    matrix = np.eye(-(-n // WIDTH) * WIDTH)
-    for start in range(0, n, band.CHUNK):
-        rows = slice(start, min(start + band.CHUNK, n))
-        with np.errstate(over="ignore"):  # exp(-inf) is the right 0
-            np.multiply(distances[rows, : rows.stop], -gamma, out=matrix[rows, : rows.stop])
-        np.exp(matrix[rows, : rows.stop], out=matrix[rows, : rows.stop])
-    return band.reduce_to_band(matrix, WIDTH)
 
 
 def _solve(reduced: band.Band, factors: band.Factors, columns: Floats) -> Floats:
@@ -175,19 +162,19 @@ def _inverse_diagonal(reduced: band.Band, factors: band.Factors, n: int) -> Floa
     float64 too, to see that it is so. The first rows always are: their q are rows of the identity, so that nothing
     averages the rounding of L.
     """
-    rough = _forms(factors, band.orthogonal(reduced, np.float32)[:n])
-    by_size = WIDTH + np.argsort(rough[0, WIDTH:])
-    spread = by_size[np.linspace(0, n - WIDTH - 1, SAMPLE).astype(np.intp)]
-    rows = np.concatenate([np.arange(WIDTH), spread])
-    units = np.zeros((len(reduced.diagonal) * WIDTH, len(rows)))
+    rough = band.inverse_diagonal(reduced, factors, n, single=True)
+    by_size = band.WIDTH + np.argsort(rough[0, band.WIDTH :])
+    spread = by_size[np.linspace(0, n - band.WIDTH - 1, SAMPLE).astype(np.intp)]
+    rows = np.concatenate([np.arange(band.WIDTH), spread])
+    units = np.zeros((len(reduced.diagonal) * band.WIDTH, len(rows)))
     units[rows, np.arange(len(rows))] = 1
-    exact = _forms(factors, band.multiply_transposed(reduced, units).T)
-    if (np.abs(rough[:, spread] - exact[:, WIDTH:]) > TOLERANCE * exact[:, WIDTH:]).any():
-        return _forms(factors, band.orthogonal(reduced, np.float64)[:n])
+    exact = _exact_diagonal(reduced, factors, units)
+    if (np.abs(rough[:, spread] - exact[:, band.WIDTH :]) > TOLERANCE * exact[:, band.WIDTH :]).any():
+        return band.inverse_diagonal(reduced, factors, n, single=False)
     rough[:, rows] = exact
     return rough
 
 
-def _forms(factors: band.Factors, q: NDArray[Any]) -> Floats:
-    lengths: Floats = np.einsum("ij,ij->i", q, q, dtype=np.float64)
-    return np.asarray(band.quadratic_forms(factors, q) / lengths)
+def _exact_diagonal(reduced: band.Band, factors: band.Factors, units: Floats) -> Floats:
+    q = band.multiply_transposed(reduced, units)
+    return np.asarray(np.einsum("nt,ant->at", q, band.solve(factors, q)))
