@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::size_t kPair = 2 * kBandWidth;
 
+// What is left of a column counts as 0 below this squared length: its squares would lose digits to underflow, and the
+// reflector its orthogonality, for entries that are far below the rounding of a matrix with ones on its diagonal.
+constexpr double kNothing = 1e-280;
+
 // The QR factorisation of columns, one after another `rows` apart: V and T of I - V T V', and the triangle R, row by row.
 // The columns are overwritten.
 void factor_columns(double* columns, std::size_t rows, double* v, double* t, double* r) {
@@ -26,7 +30,7 @@ void factor_columns(double* columns, std::size_t rows, double* v, double* t, dou
     const double rest = kernel.dot(reflector + first, reflector + first, count);
     double pivot = column[c];
     double factor = 0;
-    if (rest > 0) {
+    if (rest > kNothing) {
       const double length = std::copysign(std::sqrt(pivot * pivot + rest), pivot);
       const double scale = 1 / (pivot + length);
       for (std::size_t i = c + 1; i < rows; ++i) reflector[i] *= scale;
