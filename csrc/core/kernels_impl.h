@@ -71,9 +71,25 @@ SSIQA_INLINE void store(T* to, Vector<T> v) {
   __builtin_memcpy(to, &v, sizeof v);
 }
 
+// The sums of a tile of SSIQA_PANEL_ROWS x kPanelCols numbers, all held in registers.
 template <class T>
-SSIQA_INLINE void store_sums(const Vector<T> (&sums)[SSIQA_PANEL_ROWS][SSIQA_PANEL_VECTORS], T* out, std::size_t stride,
-                             bool accumulate) {
+using Sums = Vector<T>[SSIQA_PANEL_ROWS][SSIQA_PANEL_VECTORS];
+
+// Adds the products of one feature.
+template <class T>
+SSIQA_INLINE void add_feature(Sums<T>& sums, const T* left, std::size_t row_stride, const T* right) {
+  Vector<T> columns[SSIQA_PANEL_VECTORS];
+#pragma GCC unroll 8
+  for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) columns[v] = load<T>(right + v * kLanes<T>);
+#pragma GCC unroll 16
+  for (std::size_t r = 0; r < SSIQA_PANEL_ROWS; ++r) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) sums[r][v] += left[r * row_stride] * columns[v];
+  }
+}
+
+template <class T>
+SSIQA_INLINE void store_sums(const Sums<T>& sums, T* out, std::size_t stride, bool accumulate) {
 #pragma GCC unroll 16
   for (std::size_t r = 0; r < SSIQA_PANEL_ROWS; ++r) {
 #pragma GCC unroll 8
@@ -84,20 +100,12 @@ SSIQA_INLINE void store_sums(const Vector<T> (&sums)[SSIQA_PANEL_ROWS][SSIQA_PAN
   }
 }
 
-// One tile of SSIQA_PANEL_ROWS x kPanelCols sums, all held in registers.
 template <class T>
 SSIQA_INLINE void tile(const T* left, const T* right, std::size_t features, T* out, std::size_t stride,
                        bool accumulate) {
-  Vector<T> sums[SSIQA_PANEL_ROWS][SSIQA_PANEL_VECTORS] = {};
+  Sums<T> sums = {};
   for (std::size_t k = 0; k < features; ++k) {
-    Vector<T> columns[SSIQA_PANEL_VECTORS];
-#pragma GCC unroll 8
-    for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) columns[v] = load<T>(right + v * kLanes<T>);
-#pragma GCC unroll 16
-    for (std::size_t r = 0; r < SSIQA_PANEL_ROWS; ++r) {
-#pragma GCC unroll 8
-      for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) sums[r][v] += left[r] * columns[v];
-    }
+    add_feature<T>(sums, left, 1, right);
     left += SSIQA_PANEL_ROWS;
     right += kPanelCols<T>;
   }
@@ -120,19 +128,11 @@ void dots(const void* left, std::size_t left_panels, const void* right, std::siz
 template <class T>
 SSIQA_INLINE void grouped_tile(const Grouped<T>& left, const T* rows, const T* right, T* out, std::size_t stride,
                                bool accumulate) {
-  Vector<T> sums[SSIQA_PANEL_ROWS][SSIQA_PANEL_VECTORS] = {};
+  Sums<T> sums = {};
   for (std::size_t g = 0; g < left.groups; ++g) {
-    const T* from = rows + g * left.group_stride;
+    const T* const from = rows + g * left.group_stride;
     for (std::size_t k = 0; k < left.group; ++k) {
-      Vector<T> columns[SSIQA_PANEL_VECTORS];
-#pragma GCC unroll 8
-      for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) columns[v] = load<T>(right + v * kLanes<T>);
-#pragma GCC unroll 16
-      for (std::size_t r = 0; r < SSIQA_PANEL_ROWS; ++r) {
-#pragma GCC unroll 8
-        for (std::size_t v = 0; v < SSIQA_PANEL_VECTORS; ++v) sums[r][v] += from[r * left.row_stride] * columns[v];
-      }
-      ++from;
+      add_feature<T>(sums, from + k, left.row_stride, right);
       right += kPanelCols<T>;
     }
   }
