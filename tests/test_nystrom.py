@@ -47,6 +47,33 @@ def test_all_rows_as_centres_are_the_exact_solution(n: int, d: int, gamma: float
     assert centres.scale_ == pytest.approx(exact.scale_, rel=1e-5, abs=1e-9)
 
 
+def test_keeps_of_the_kernel_what_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same weights with all, some or no blocks kept; only what is not kept is computed at each step."""
+    monkeypatch.setattr(nystrom, "CHUNK", 100)
+    x, y = problem(450)
+    centres = x[::9].copy()
+    computed = 0
+    rbf_kernel = nystrom.kernels.rbf_kernel
+
+    def counted(*args: Floats, gamma: float) -> Floats:
+        nonlocal computed
+        computed += len(args) == 2
+        return np.asarray(rbf_kernel(*args, gamma=gamma))
+
+    monkeypatch.setattr(nystrom.kernels, "rbf_kernel", counted)
+    found, counts = [], []
+    for blocks in (0, 2, 5):
+        computed = 0
+        memory = 4 * blocks * 100 * len(centres) * 8
+        monkeypatch.setattr(nystrom, "available_memory", lambda memory=memory: memory)
+        found.append(nystrom.solve(x, y, centres, gamma=0.5, alpha=0.1))
+        counts.append(computed)
+    np.testing.assert_array_equal(found[0].coef, found[1].coef)
+    np.testing.assert_array_equal(found[0].coef, found[2].coef)
+    passes = found[0].iterations + 1
+    assert counts == [5 * passes, 3 * passes + 2, 5]
+
+
 @pytest.mark.parametrize("alpha", [1e-4, 0.1])
 def test_solves_its_own_equations(monkeypatch: pytest.MonkeyPatch, alpha: float) -> None:
     monkeypatch.setattr(nystrom, "CHUNK", 97)  # the last chunk is not full

@@ -21,7 +21,8 @@ class Orthogonal {
         numbers_(order_ * order_) {
     for (std::size_t j = 1; j < q.blocks; ++j) pack(j);
     for (std::size_t column = 0; column < order_; column += kTile) fill(column, std::min(column + kTile, order_));
-    transposed_ = negative_ = {};
+    LargeVector<T>().swap(transposed_);  // no longer needed
+    LargeVector<T>().swap(negative_);
   }
 
   // Columns from `column` on, a multiple of nr, in rows from `row` on: kBandWidth features for each.

@@ -63,11 +63,18 @@ bool same_rows(const MatrixView<T>& x, const MatrixView<T>& z) {
 // Bytes of each of the two buffers that grow with the number of targets: coefficients of a stretch of z, and sums of a
 // stretch of x.
 constexpr std::size_t kStretchBytes = std::size_t{8} << 20U;
+// Fewer bytes of sums suffice where they are so many rows, each of which is a product with all of z.
+constexpr std::size_t kSumBytes = std::size_t{1} << 20U;
+constexpr std::size_t kSumRows = std::size_t{1} << 14U;
 
-// Rows whose numbers fit into kStretchBytes, in whole blocks.
-std::size_t stretch_rows(std::size_t bytes_per_row) {
-  const std::size_t blocks = kStretchBytes / (std::max<std::size_t>(bytes_per_row, 1) * kBlockCols<float>);
+// Rows whose numbers fit into `bytes`, in whole blocks.
+std::size_t stretch_rows(std::size_t bytes_per_row, std::size_t bytes = kStretchBytes) {
+  const std::size_t blocks = bytes / (std::max<std::size_t>(bytes_per_row, 1) * kBlockCols<float>);
   return std::max<std::size_t>(blocks, 1) * kBlockCols<float>;
+}
+
+std::size_t sum_rows(std::size_t bytes_per_row) {
+  return std::min(stretch_rows(bytes_per_row), std::max(stretch_rows(bytes_per_row, kSumBytes), kSumRows));
 }
 
 template <class T>
@@ -150,7 +157,7 @@ void product(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>
              std::size_t threads) {
   const Product<T> part{{gamma}, centre_of<T>(z), scales_of(coef), threads};
   const std::size_t targets = coef.cols;
-  const std::size_t height = std::min(stretch_rows(targets * sizeof(Sum)), x.rows);
+  const std::size_t height = std::min(sum_rows(targets * sizeof(Sum)), x.rows);
   const std::size_t width = stretch_rows((x.cols + targets) * sizeof(T));
   Buffer<T> columns(std::min(width, z.rows + kBlockCols<T>) * targets);
   constexpr bool kInPlace = std::is_same_v<T, Sum>;
@@ -196,7 +203,8 @@ std::size_t rbf_workspace(std::size_t rows, std::size_t others, std::size_t feat
     const std::size_t bytes = numbers * sizeof(double);
     return std::min(stretch_rows(bytes), lines) * bytes;
   };
-  return held(others, features) + held(others, targets) + held(rows, targets);
+  const std::size_t sums = targets * sizeof(double);
+  return held(others, features) + held(others, targets) + std::min(sum_rows(sums), rows) * sums;
 }
 
 #define SSIQA_INSTANTIATE(T)                                                                                       \

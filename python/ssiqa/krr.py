@@ -44,8 +44,9 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         random_state: Seed of the subset on which the choice is made when there are more than 2,048 rows, and of the
             centres.
         solver: "cholesky" is exact and needs 6 n^2 bytes for n rows. "nystrom" restricts the solution to
-            `n_components` training rows, the centres; its memory does not grow with n. "auto" is exact where that
-            takes at most half of the memory available, and else Nystrom.
+            `n_components` training rows, the centres; its memory does not grow with n, but that it keeps as much of
+            the kernel as a quarter of the memory available holds. "auto" is exact where that takes at most half of
+            the memory available, and else Nystrom.
         n_components: Number of centres, chosen at random without replacement; all rows where there are fewer.
 
     Attributes:

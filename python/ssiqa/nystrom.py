@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from ssiqa import kernels
 from ssiqa.errors import IllConditionedError
+from ssiqa.memory import available_memory
 
 Floats = NDArray[np.float64]
 
@@ -60,8 +61,9 @@ class Posterior(NamedTuple):
 def solve(x: NDArray[Any], y: Floats, centres: NDArray[Any], *, gamma: float, alpha: float) -> Solution:
     """Minimise over the weights of the centres, to a relative residual of 1e-8.
 
-    Each step takes the kernel of all rows with the centres once, in chunks of 1,024 rows. The preconditioner
-    and what it is made of take 4 M^2 float64.
+    Each step takes the kernel of all rows with the centres once, in chunks of 1,024 rows. Chunks are kept for the next
+    step as far as a quarter of the memory available holds them, and the others computed again. The preconditioner and
+    what it is made of take 4 M^2 float64.
 
     Args:
         x: (n, d) rows.
@@ -84,6 +86,7 @@ def solve(x: NDArray[Any], y: Floats, centres: NDArray[Any], *, gamma: float, al
         True
     """
     centres = centres.astype(np.float64)
+    kernel = _Blocks(x, centres, gamma, room=available_memory() // 4)
     with threadpool_limits(1, user_api="blas"):  # sums in one order on any number of cores
         prior = _factor(centres, gamma)
         inner = _cholesky(prior @ prior.T * (len(x) / len(centres)), alpha)
@@ -97,12 +100,12 @@ def solve(x: NDArray[Any], y: Floats, centres: NDArray[Any], *, gamma: float, al
         def system(v: Floats) -> Floats:
             weights = whitened(v)
             total = alpha * (prior.T @ (prior @ weights))
-            for _, block in _blocks(x, centres, gamma):
+            for _, block in kernel:
                 total += block.T @ (block @ weights)
             return gathered(total)
 
         right = np.zeros(len(centres))
-        for rows, block in _blocks(x, centres, gamma):
+        for rows, block in kernel:
             right += block.T @ y[rows]
         solution, iterations = _conjugate_gradients(system, gathered(right))
         coef = whitened(solution)
@@ -143,7 +146,7 @@ def posterior(x: NDArray[Any], centres: NDArray[Any], *, gamma: float, alpha: fl
     with threadpool_limits(1, user_api="blas"):
         prior = _factor(centres, gamma)
         gram = np.zeros_like(prior)
-        for _, block in _blocks(x, centres, gamma):
+        for _, block in _Blocks(x, centres, gamma):
             white = _forward(prior, block.T)
             gram += white @ white.T
         return Posterior(prior, _cholesky(gram, alpha), alpha)
@@ -153,18 +156,35 @@ def variance(known: Posterior, centres: NDArray[Any], x: NDArray[Any], *, gamma:
     """1 - k' K_MM^-1 k + alpha k' (K_Mn K_nM + alpha K_MM)^-1 k of (m, d) rows, as (m,), from 0 to 1."""
     found = np.empty(len(x))
     with threadpool_limits(1, user_api="blas"):
-        for rows, block in _blocks(x, centres.astype(np.float64), gamma):
+        for rows, block in _Blocks(x, centres.astype(np.float64), gamma):
             white = _forward(known.prior, block.T)
             left = _forward(known.seen, white)
             found[rows] = 1 - (white**2).sum(axis=0) + known.alpha * (left**2).sum(axis=0)
     return np.clip(found, 0.0, 1.0)
 
 
-def _blocks(x: NDArray[Any], centres: Floats, gamma: float) -> Iterator[tuple[slice, Floats]]:
-    """The kernel of x with the centres, by rows: each block serves a product with it and one with its transpose."""
-    for start in range(0, len(x), CHUNK):
-        rows = slice(start, min(start + CHUNK, len(x)))
-        yield rows, kernels.rbf_kernel(x[rows].astype(np.float64), centres, gamma=gamma)
+class _Blocks:
+    """The kernel of x with the centres, by rows: each block serves a product with it and one with its transpose.
+
+    It can be gone through more than once; blocks that `room` bytes hold are computed the first time only.
+    """
+
+    def __init__(self, x: NDArray[Any], centres: Floats, gamma: float, *, room: int = 0) -> None:
+        self._x, self._centres, self._gamma = x, centres, gamma
+        self._kept: dict[int, Floats] = {}
+        self._room = room
+
+    def __iter__(self) -> Iterator[tuple[slice, Floats]]:
+        for start in range(0, len(self._x), CHUNK):
+            rows = slice(start, min(start + CHUNK, len(self._x)))
+            yield rows, self._kept[start] if start in self._kept else self._computed(rows)
+
+    def _computed(self, rows: slice) -> Floats:
+        block = kernels.rbf_kernel(self._x[rows].astype(np.float64), self._centres, gamma=self._gamma)
+        if block.nbytes <= self._room:
+            self._kept[rows.start] = block
+            self._room -= block.nbytes
+        return block
 
 
 def _factor(centres: Floats, gamma: float) -> Floats:
