@@ -28,9 +28,15 @@ def test_leave_one_out(measure: Measure, benchmark: Any, library: str, n: int, d
     points = len(GAMMAS) * len(ALPHAS)
     group = f"leave-one-out {len(GAMMAS)} gammas x {len(ALPHAS)} alphas n={n} d={d} float64"
     if library != "ssiqa":
-        measure(group, library, lambda: peers.leave_one_out(x, y, 1 / d, 0.1), scale=points)
+        operations = points * 8 / 3 * n**3  # of an inverse each
+        measure(group, library, lambda: peers.leave_one_out(x, y, 1 / d, 0.1), scale=points, operations=operations)
         return
-    found = measure(group, library, lambda: ssiqa.leave_one_out(x, y, gammas=GAMMAS / d, alphas=ALPHAS))
+    found = measure(
+        group,
+        library,
+        lambda: ssiqa.leave_one_out(x, y, gammas=GAMMAS / d, alphas=ALPHAS),
+        operations=len(GAMMAS) * 8 / 3 * n**3,  # of a reduction and its orthogonal matrix each
+    )
     benchmark.extra_info["difference"] = largest_difference(x, y, found.errors)
 
 

@@ -206,4 +206,4 @@ print(peak() - before)
 """
     environment = os.environ | {"SSIQA_NUM_THREADS": "32"}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert int(result.stdout) < 112 * 2**20  # 64 for the batches, 16 for the threads, and their stacks
+    assert int(result.stdout) < 112 * 2**20  # 64 for the batches, 48 for the threads

@@ -87,7 +87,7 @@ Array::Array(const py::object& object, const std::string& name, Access access) :
   read_layout(tensor);
   if (access == Access::read) return;
   if (data_ == nullptr) return;
-  if (read_only) fail("must be writable");
+  if (access == Access::write && read_only) fail("must be writable");
   std::ptrdiff_t expected = 1;
   for (std::size_t axis = ndim(); axis-- > 0;) {
     if (shape_[axis] > 1 && strides_[axis] != expected) fail("must be contiguous");

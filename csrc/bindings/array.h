@@ -20,7 +20,7 @@ enum class Type { float32, float64, int64 };
 // nothing is copied. Throws TypeError or ValueError with the argument's name when the array cannot be used.
 class Array {
  public:
-  enum class Access { read, write };  // write: also contiguous and not read-only
+  enum class Access { read, contiguous, write };  // write: contiguous and not read-only
 
   Array(const pybind11::object& object, const std::string& name, Access access = Access::read);
   Array(const Array&) = delete;

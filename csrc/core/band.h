@@ -1,5 +1,5 @@
 // Symmetric matrices by an orthogonal reduction to a band, K = Q B Q', which serves K + alpha I for every alpha: the
-// reduction takes 4/3 n^3 operations, Q another 4/3 n^3, and an alpha after that a multiple of n^2. All of this runs on the
+// reduction takes 4/3 n^3 operations, Q another 4/3 n^3, and an alpha after that a multiple of n^2. The reduction runs on the
 // calling thread, so that several matrices can be reduced side by side.
 #pragma once
 
@@ -10,8 +10,9 @@
 
 namespace ssiqa {
 
-// Rows of a block of the band: a multiple of every `mr` and `nr`, and a divisor of kTile.
-inline constexpr std::size_t kBandWidth = 48;
+// Rows of a block of the band.
+inline constexpr std::size_t kBandWidth = kRowUnit;
+static_assert(kTile % kBandWidth == 0);
 inline constexpr std::size_t kBandBlock = kBandWidth * kBandWidth;
 
 // Q = Q_1 Q_2 ... of kBandWidth * blocks rows, with Q_j = I - V_j T_j V_j' on the rows from kBandWidth * j on.
@@ -45,8 +46,10 @@ struct BandFactors {
 };
 
 // out[a][i] = q' (B + alpha I)^-1 q / q' q for each alpha and each of the first `rows` rows q of Q: the diagonal of the
-// inverse. Q and L^-1 Q' are computed in T. Takes order^2 numbers of T, and as many for copies of the reflectors.
+// inverse. Q and L^-1 Q' are computed in T. Takes order^2 numbers of T, and as many for copies of the reflectors. Results
+// do not depend on the number of threads.
 template <class T>
-void inverse_diagonal(const Reflectors<const double>& q, const BandFactors& factors, std::size_t rows, double* out);
+void inverse_diagonal(const Reflectors<const double>& q, const BandFactors& factors, std::size_t rows, double* out,
+                      std::size_t threads);
 
 }  // namespace ssiqa

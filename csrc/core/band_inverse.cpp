@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "band.h"
 #include "buffer.h"
 #include "pages.h"
+#include "threads.h"
 
 namespace ssiqa {
 namespace {
@@ -13,14 +16,18 @@ namespace {
 template <class T>
 class Orthogonal {
  public:
-  explicit Orthogonal(const Reflectors<const double>& q)
+  Orthogonal(const Reflectors<const double>& q, std::size_t threads)
       : q_(q),
         order_(q.order()),
         transposed_(reflector_numbers(q.blocks)),
         negative_(transposed_.size()),
         numbers_(order_ * order_) {
-    for (std::size_t j = 1; j < q.blocks; ++j) pack(j);
-    for (std::size_t column = 0; column < order_; column += kTile) fill(column, std::min(column + kTile, order_));
+    const double work = static_cast<double>(order_) * static_cast<double>(order_) * kBandWidth;
+    parallel_for(q.blocks - 1, work, threads, [&](std::size_t j) { pack(j + 1); });
+    parallel_for((order_ + kTile - 1) / kTile, work * static_cast<double>(q.blocks), threads, [&](std::size_t task) {
+      const std::size_t column = ((order_ - 1) / kTile - task) * kTile;  // the last take longest
+      fill(column, std::min(column + kTile, order_));
+    });
     LargeVector<T>().swap(transposed_);  // no longer needed
     LargeVector<T>().swap(negative_);
   }
@@ -122,53 +129,82 @@ Buffer<T> as_right_panels(const double* blocks, std::size_t count, double sign) 
   return panels;
 }
 
-}  // namespace
-
+// Forms of the rows of Q from `row` on, at most kTile of them.
 template <class T>
-void inverse_diagonal(const Reflectors<const double>& q, const BandFactors& factors, std::size_t rows, double* out) {
-  const Kernels<T>& kernel = kernels<T>();
-  const Orthogonal<T> orthogonal(q);
-  const std::size_t blocks = q.blocks;
-  const Buffer<T> inverse = as_right_panels<T>(factors.inverse, factors.count * blocks, 1);
-  const Buffer<T> step = as_right_panels<T>(factors.step, factors.count * blocks, -1);
-  Buffer<T> before(kTile * kBandWidth);  // block j - 1 of L^-1 q for some rows q
-  Buffer<T> now(kTile * kBandWidth);
-  const auto product = [&](const Grouped<T>& left, std::size_t count, const T* right, bool accumulate) {
-    kernel.grouped_dots(left, count, right, kBandWidth * kernel.nr, kBandWidth / kernel.nr, now.data(), kBandWidth,
-                        accumulate);
-  };
-  std::vector<double> squared(kTile);
-  for (std::size_t row = 0; row < rows; row += kTile) {
-    const std::size_t count = std::min(kTile, q.order() - row);  // whole groups of mr; those beyond `rows` are not kept
-    const std::size_t kept = std::min(kTile, rows - row);
-    std::ranges::fill(squared, 0.0);
-    for (std::size_t column = 0; column < q.order(); column += kBandWidth) {
-      const Grouped<T> own = orthogonal.rows(row, column);
+class Forms {
+ public:
+  Forms(const Orthogonal<T>& q, std::size_t blocks, std::size_t row)
+      : q_(q), blocks_(blocks), row_(row), count_(std::min(kTile, blocks * kBandWidth - row)) {}
+
+  // q' q for the first of them.
+  std::vector<double> squares(std::size_t kept) const {
+    std::vector<double> sums(kept, 0.0);
+    for (std::size_t j = 0; j < blocks_; ++j) {
+      const Grouped<T> own = q_.rows(row_, j * kBandWidth);
       for (std::size_t g = 0; g < own.groups; ++g) {
         for (std::size_t i = 0; i < kept; ++i) {
           const T* const some = own.data + g * own.group_stride + i * own.row_stride;
-          squared[i] += kernel.dot(some, some, own.group);
+          sums[i] += kernel_.dot(some, some, own.group);
         }
       }
     }
-    for (std::size_t a = 0; a < factors.count; ++a) {
-      double* const sums = out + a * rows + row;
-      std::fill_n(sums, kept, 0.0);
-      for (std::size_t j = 0; j < blocks; ++j) {
-        const std::size_t block = (a * blocks + j) * kBandBlock;
-        product(orthogonal.rows(row, j * kBandWidth), count, inverse.data() + block, false);
-        if (j > 0) product({before.data(), kBandWidth, 1, kBandWidth, 0}, count, step.data() + block, true);
-        for (std::size_t i = 0; i < kept; ++i) {
-          sums[i] += kernel.dot(now.data() + i * kBandWidth, now.data() + i * kBandWidth, kBandWidth);
-        }
-        std::swap(before, now);
-      }
-      for (std::size_t i = 0; i < kept; ++i) sums[i] /= squared[i];
-    }
+    return sums;
   }
+
+  // |L^-1 q|^2 for the first of them, where L is given by its blocks as right panels, the step with the opposite sign.
+  std::vector<double> solved_squares(const T* inverse, const T* step, std::size_t kept) {
+    std::vector<double> sums(kept, 0.0);
+    for (std::size_t j = 0; j < blocks_; ++j) {
+      product(q_.rows(row_, j * kBandWidth), inverse + j * kBandBlock, false);
+      if (j > 0) product({before_.data(), kBandWidth, 1, kBandWidth, 0}, step + j * kBandBlock, true);
+      for (std::size_t i = 0; i < kept; ++i) {
+        sums[i] += kernel_.dot(now_.data() + i * kBandWidth, now_.data() + i * kBandWidth, kBandWidth);
+      }
+      std::swap(before_, now_);
+    }
+    return sums;
+  }
+
+ private:
+  void product(const Grouped<T>& left, const T* right, bool accumulate) {
+    kernel_.grouped_dots(left, count_, right, kBandWidth * kernel_.nr, kBandWidth / kernel_.nr, now_.data(), kBandWidth,
+                         accumulate);
+  }
+
+  const Kernels<T>& kernel_ = kernels<T>();
+  const Orthogonal<T>& q_;
+  std::size_t blocks_;
+  std::size_t row_;
+  std::size_t count_;  // whole groups of mr
+  Buffer<T> before_ = Buffer<T>(kTile * kBandWidth);  // block j - 1 of L^-1 q for these rows, one after another
+  Buffer<T> now_ = Buffer<T>(kTile * kBandWidth);
+};
+
+}  // namespace
+
+template <class T>
+void inverse_diagonal(const Reflectors<const double>& q, const BandFactors& factors, std::size_t rows, double* out,
+                      std::size_t threads) {
+  const Orthogonal<T> orthogonal(q, threads);
+  const Buffer<T> inverse = as_right_panels<T>(factors.inverse, factors.count * q.blocks, 1);
+  const Buffer<T> step = as_right_panels<T>(factors.step, factors.count * q.blocks, -1);
+  const double work = 4.0 * kBandWidth * static_cast<double>(rows * q.order() * factors.count);
+  parallel_for((rows + kTile - 1) / kTile, work, threads, [&](std::size_t task) {
+    const std::size_t row = task * kTile;
+    const std::size_t kept = std::min(kTile, rows - row);
+    Forms<T> forms(orthogonal, q.blocks, row);
+    const std::vector<double> lengths = forms.squares(kept);
+    for (std::size_t a = 0; a < factors.count; ++a) {
+      const std::size_t first = a * q.blocks * kBandBlock;
+      const std::vector<double> sums = forms.solved_squares(inverse.data() + first, step.data() + first, kept);
+      std::ranges::transform(sums, lengths, out + a * rows + row, std::divides<>{});
+    }
+  });
 }
 
-template void inverse_diagonal<float>(const Reflectors<const double>&, const BandFactors&, std::size_t, double*);
-template void inverse_diagonal<double>(const Reflectors<const double>&, const BandFactors&, std::size_t, double*);
+template void inverse_diagonal<float>(const Reflectors<const double>&, const BandFactors&, std::size_t, double*,
+                                      std::size_t);
+template void inverse_diagonal<double>(const Reflectors<const double>&, const BandFactors&, std::size_t, double*,
+                                       std::size_t);
 
 }  // namespace ssiqa

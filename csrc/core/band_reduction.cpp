@@ -4,6 +4,7 @@
 
 #include "band.h"
 #include "buffer.h"
+#include "rbf.h"
 
 namespace ssiqa {
 namespace {
@@ -112,17 +113,19 @@ class Reduction {
                  true);
   }
 
-  // V in the two orders in which the pass reads it: 0 in the rows of the first tile that are done.
+  // V in the two orders in which the pass reads it.
   void place(std::size_t start, const double* v) {
     const std::size_t rows = order_ - start;
-    const std::size_t begin = start / kTile * kTile;
-    for (std::size_t i = begin; i < order_; ++i) {
-      const std::size_t tile = i / kTile * kTile * kBandWidth;
+    for (std::size_t row = start; row < order_;) {
+      const std::size_t tile = row / kTile * kTile;
+      const std::size_t count = std::min(tile + kTile, order_) - row;
       for (std::size_t c = 0; c < kBandWidth; ++c) {
-        const double value = i < start ? 0.0 : v[c * rows + i - start];
-        across_[tile + (c / nr_ * kTile + i % kTile) * nr_ + c % nr_] = value;
-        left_[tile + (c / mr_ * kTile + i % kTile) * mr_ + c % mr_] = value;
+        const double* const from = v + c * rows + row - start;
+        double* const right = across_.data() + tile * kBandWidth + (c / nr_ * kTile + row - tile) * nr_ + c % nr_;
+        double* const left = left_.data() + tile * kBandWidth + (c / mr_ * kTile + row - tile) * mr_ + c % mr_;
+        for (std::size_t i = 0; i < count; ++i) right[i * nr_] = left[i * mr_] = from[i];
       }
+      row += count;
     }
   }
 
@@ -258,6 +261,7 @@ void take_diagonal(const double* columns, std::size_t rows, double* block) {
 }  // namespace
 
 Triangle<double> kernel_of_distances(const MatrixView<double>& distances, double gamma, std::size_t order) {
+  const double width = checked_gamma<double>(gamma);
   Triangle<double> matrix(order);
   const std::size_t n = distances.rows;
   const std::size_t nr = matrix.nr();
@@ -266,7 +270,7 @@ Triangle<double> kernel_of_distances(const MatrixView<double>& distances, double
   const auto fill_line = [&](std::size_t column, std::size_t row, double* line) {
     const std::size_t count = column < n && row < n ? std::min(nr, n - row) : 0;
     for (std::size_t r = 0; r < count; ++r) some[r] = distances(column, row + r);
-    if (count > 0) kernels<double>().rbf(zeros.data(), 0, some.data(), gamma, nr, line);
+    if (count > 0) kernels<double>().rbf(zeros.data(), 0, some.data(), width, nr, line);
     for (std::size_t r = count; r < nr; ++r) line[r] = row + r == column ? 1 : 0;
   };
   for (std::size_t i = 0; i < matrix.tiles(); ++i) {

@@ -31,8 +31,9 @@ struct Scratch {
 
 enum class Part { all, upper };  // upper: blocks that hold no entry with col >= row are left out
 
-// Rows of a block. Many mean that the packed z is read less often from the last-level cache, as long as their panels stay in
-// the second-level one; but of the upper part more is computed in vain.
+// Rows of a block. Many mean that the packed z is read less often from the last-level cache; their own panels follow each
+// other, so that a processor fetches them ahead where its second-level cache does not hold them all. But of the upper part
+// more is computed in vain.
 inline constexpr std::size_t kFewRows = 96;
 inline constexpr std::size_t kManyRows = 384;
 inline constexpr std::size_t kLeftBytes = std::size_t{1} << 20U;
@@ -51,7 +52,7 @@ void for_each_block(const MatrixView<S>& x, const MatrixView<S>& z, const std::v
   const FeatureBlocks features(x.cols, kernel.feature_step);
   const auto round_up = [](std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; };
 
-  const std::size_t row_bytes = kernel.feature_bytes * std::max<std::size_t>(x.cols, 1);
+  const std::size_t row_bytes = kernel.feature_bytes * std::max<std::size_t>(features.padded_begin(features.count()), 1);
   const std::size_t fitting = round_up(kPackedBytes / row_bytes, kBlockCols<T>);
   const std::size_t chunk = std::clamp(round_up(z.rows, kBlockCols<T>), kBlockCols<T>, std::max(fitting, kBlockCols<T>));
   const std::size_t most = part == Part::upper ? kFewRows : std::clamp(kLeftBytes / row_bytes, kFewRows, kManyRows);

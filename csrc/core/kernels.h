@@ -13,6 +13,9 @@ namespace ssiqa {
 // rows. A right panel of one block then fits a 48 KB first-level cache.
 inline constexpr std::size_t kFeatureBlock = 192;
 
+// A multiple of every `mr` and `nr`.
+inline constexpr std::size_t kRowUnit = 48;
+
 // Largest number of bytes in a row of a block of the kernel matrix; a multiple of every `nr` in bytes.
 inline constexpr std::size_t kBlockRowBytes = 768;
 

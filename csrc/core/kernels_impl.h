@@ -359,6 +359,7 @@ std::size_t within(const T* a, const T* b, std::size_t count, Bits<T> bound, std
 template <class T>
 constexpr Kernels<T> table() {
   static_assert(kBlockCols<T> % kPanelCols<T> == 0);
+  static_assert(kRowUnit % kPanelCols<T> == 0 && kRowUnit % SSIQA_PANEL_ROWS == 0);
   static_assert(kFeatureBlock % kPanelCols<T> == 0 && kPanelCols<T> % SSIQA_PANEL_ROWS == 0);  // tiles of triangle.h
   return {{SSIQA_PANEL_ROWS, kPanelCols<T>, 1, sizeof(T), pack<T, SSIQA_PANEL_ROWS>, pack<T, kPanelCols<T>>, dots<T>},
           grouped_dots<T>, distances<T>, rbf<T>, dot<T>, panel_times<T>, transposed_panel_times<T>, within<T>};

@@ -24,7 +24,7 @@ Posterior::Posterior(const MatrixView<T>& x, double gamma, double alpha, std::si
   norm_ = one_norm(factor_, threads);
   if (const auto bad = factorise(factor_, pivot_floor(x.rows, alpha), threads)) {
     refuse(x, alpha, norm_, Unsolved::not_definite, *bad);
-  };
+  }
 }
 
 // Climbs to the vertex of the unit ball that the inverse stretches most, by its gradient; the matrix is symmetric.

@@ -157,10 +157,10 @@ void product(const MatrixView<T>& x, const MatrixView<T>& z, const MatrixView<T>
              std::size_t threads) {
   const Product<T> part{{gamma}, centre_of<T>(z), scales_of(coef), threads};
   const std::size_t targets = coef.cols;
-  const std::size_t height = std::min(sum_rows(targets * sizeof(Sum)), x.rows);
   const std::size_t width = stretch_rows((x.cols + targets) * sizeof(T));
   Buffer<T> columns(std::min(width, z.rows + kBlockCols<T>) * targets);
   constexpr bool kInPlace = std::is_same_v<T, Sum>;
+  const std::size_t height = kInPlace ? x.rows : std::min(sum_rows(targets * sizeof(Sum)), x.rows);
   Buffer<Sum> buffer(kInPlace ? 0 : height * targets);
   for (std::size_t row = 0; row < x.rows; row += height) {
     const MatrixView<T> some = rows_of(x, row, std::min(row + height, x.rows));
@@ -204,7 +204,8 @@ std::size_t rbf_workspace(std::size_t rows, std::size_t others, std::size_t feat
     return std::min(stretch_rows(bytes), lines) * bytes;
   };
   const std::size_t sums = targets * sizeof(double);
-  return held(others, features) + held(others, targets) + std::min(sum_rows(sums), rows) * sums;
+  const std::size_t step = products<float>().feature_step;
+  return held(others, (std::max<std::size_t>(features, 1) + step - 1) / step * step) + held(others, targets) + std::min(sum_rows(sums), rows) * sums;
 }
 
 #define SSIQA_INSTANTIATE(T)                                                                                       \

@@ -30,7 +30,7 @@ void rbf_kernel(const MatrixView<T>& x, const MatrixView<T>& z, double gamma, T*
 
 enum class Accumulate { float32, float64 };
 
-// out = K(x, z) coef, x.rows by coef.cols. K is never stored: the workspace is 24 MB, and half of one for each
+// out = K(x, z) coef, x.rows by coef.cols. K is never stored: the workspace is 24 MB, and 1.5 for each
 // thread, for any number of rows (up to about a thousand features or targets). Sums across blocks are kept in double,
 // or in T with float32. Throws std::invalid_argument for coefficients that are not finite and a product that overflows.
 template <class T>

@@ -96,26 +96,26 @@ def factorise(band: Band, alphas: Floats) -> tuple[Factors, NDArray[np.bool_]]:
     factors hold only the alphas that pass.
     """
     k, width, _ = band.diagonal.shape
-    found = [
-        _factorise(band, float(alpha), k * width * np.finfo(np.float64).eps * (1 + float(alpha))) for alpha in alphas
-    ]
-    usable = np.array([factors is not None for factors in found], dtype=bool)
-    kept = [factors for factors in found if factors is not None]
-    shape = (len(kept), k, width, width)
-    return Factors(*(np.array([factors[i] for factors in kept]).reshape(shape) for i in range(3))), usable
+    factors = Factors(*np.zeros((3, len(alphas), k, width, width)))
+    usable = np.zeros(len(alphas), dtype=bool)
+    for i, alpha in enumerate(alphas.tolist()):
+        floor = k * width * np.finfo(np.float64).eps * (1 + alpha)
+        usable[i] = _factorise(band, alpha, floor, Factors(*(part[i] for part in factors)))
+    return factors if usable.all() else Factors(*(part[usable] for part in factors)), usable
 
 
-def _factorise(band: Band, alpha: float, floor: float) -> Factors | None:
-    inverse, below, step = (np.zeros_like(band.diagonal) for _ in range(3))
+def _factorise(band: Band, alpha: float, floor: float, out: Factors) -> bool:
+    """Fill the (k, b, b) blocks of one alpha; whether there are such."""
+    inverse, below, step = out
     shift = alpha * np.eye(band.diagonal.shape[1])
     for j, block in enumerate(band.diagonal):
         below[j] = band.below[j] @ inverse[j - 1].T if j else 0.0
         root, failed = lapack.dpotrf(block + shift - below[j] @ below[j].T, lower=1)
         if failed or not (root.diagonal() ** 2 > floor).all():
-            return None
+            return False
         inverse[j], _ = lapack.dtrtri(root, lower=1)
         step[j] = inverse[j] @ below[j]
-    return Factors(inverse, below, step)
+    return True
 
 
 def solve(factors: Factors, columns: Floats) -> Floats:
@@ -134,12 +134,12 @@ def solve(factors: Factors, columns: Floats) -> Floats:
     return result.reshape(a, *columns.shape)
 
 
-def inverse_diagonal(band: Band, factors: Factors, rows: int, *, single: bool) -> Floats:
+def inverse_diagonal(band: Band, factors: Factors, rows: int, *, single: bool, threads: int = 1) -> Floats:
     """The first `rows` numbers of the diagonal of Q (B + alpha I)^-1 Q', as (a, rows).
 
     They are the squared lengths of L^-1 q by those of the rows q of Q. Q and L^-1 q are computed in float64 or, where
     `single`, in float32.
     """
     out = np.empty((len(factors.inverse), rows))
-    _core.inverse_diagonal(band.vectors, band.corners, factors.inverse, factors.step, out, single)
+    _core.inverse_diagonal(band.vectors, band.corners, factors.inverse, factors.step, out, single, threads)
     return out

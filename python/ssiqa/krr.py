@@ -45,8 +45,8 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             centres.
         solver: "cholesky" is exact and needs 6 n^2 bytes for n rows. "nystrom" restricts the solution to
             `n_components` training rows, the centres; its memory does not grow with n, but that it keeps as much of
-            the kernel as a quarter of the memory available holds. "auto" is exact where that takes at most half of
-            the memory available, and else Nystrom.
+            the kernel as a quarter of the memory still available holds. "auto" is exact where that takes at most half
+            of the memory available, and else Nystrom.
         n_components: Number of centres, chosen at random without replacement; all rows where there are fewer.
 
     Attributes:

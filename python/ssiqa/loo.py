@@ -21,8 +21,9 @@ FEW_ROWS = 384
 # Rows on which float32 is compared with float64, and the relative difference that sends all rows to float64.
 SAMPLE = 64
 TOLERANCE = 2e-7
-# Of one gamma at work, for each pair of rows.
+# Of one gamma at work, for each pair of rows, and for each row and alpha.
 BYTES_PER_PAIR = 24
+BYTES_PER_ALPHA = 2560
 
 
 class LeaveOneOut(NamedTuple):
@@ -42,9 +43,10 @@ def leave_one_out(x: Any, y: Any, *, gammas: Any, alphas: Any) -> LeaveOneOut:
 
     They equal those of n explicit refits for each point of the grid. With G = (K + alpha I)^-1, leaving out row i of a
     fit to y - m leaves the error [G (y - m)]_i / G_ii. For each gamma, one reduction of K to a band matrix gives the
-    diagonal of G for all alphas: about 8/3 n^3 operations in place of 7/3 n^3 for each alpha. It takes 24 n^2 bytes for
-    each gamma at work, of which there are as many as `ssiqa.kernels` has threads and the memory available holds, at
-    least one; results do not depend on how many.
+    diagonal of G for all alphas, in about 8/3 n^3 operations however many they are. As many gammas are at work side by
+    side as `ssiqa.kernels` has threads and the memory available holds, at least one, each of which takes 24 n^2 bytes
+    and 2.5 KB for each row and alpha. The reduction, half of the work, is done by one thread for each gamma. Results do
+    not depend on the number of threads.
 
     Args:
         x: (n, d) features, n at least 2.
@@ -90,25 +92,30 @@ def from_distances(distances: Floats, y: Floats, gammas: Floats, alphas: Floats)
     # Threaded products wait for their slowest thread thousands of times, and stall on a machine that is otherwise busy;
     # one thread for each gamma does not, and rounds alike on any number of cores.
     _, values, exponent = centred(y)  # any common offset cancels; without it less is lost to rounding
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_workers(len(y))) as pool:
-        found = list(pool.map(lambda gamma: _errors(distances, values, float(gamma), alphas), gammas))
+    workers = max(1, min(len(gammas), _workers(len(y), len(alphas))))
+    threads = _core.n_threads() // workers
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(lambda gamma: _errors(distances, values, float(gamma), alphas, threads), gammas))
     errors = np.array(found).reshape(len(gammas), len(alphas), len(y))
     rmse = np.sqrt(np.mean(errors**2, axis=2))
     with np.errstate(over="ignore"):  # targets near the largest float64 may have errors beyond it
         return LeaveOneOut(np.ldexp(rmse, exponent), np.ldexp(errors, exponent))
 
 
-def _workers(n: int) -> int:
-    return max(1, min(_core.n_threads(), available_memory() // (BYTES_PER_PAIR * n * n)))
+def _workers(n: int, alphas: int) -> int:
+    taken = BYTES_PER_PAIR * n * n + BYTES_PER_ALPHA * n * alphas
+    return max(1, min(_core.n_threads(), available_memory() // taken))
 
 
-def _errors(distances: Floats, y: Floats, gamma: float, alphas: Floats) -> Floats:
+def _errors(distances: Floats, y: Floats, gamma: float, alphas: Floats, threads: int) -> Floats:
     """Errors (a, n) for one gamma, of centred targets of about 1."""
     n = len(y)
     targets = np.ones((n, 2))
     targets[:, 0] = y
-    decompose = _by_eigenvectors if n <= FEW_ROWS else _by_band
-    usable, solved, diagonal = decompose(distances, gamma, alphas, targets)
+    if n <= FEW_ROWS:
+        usable, solved, diagonal = _by_eigenvectors(distances, gamma, alphas, targets)
+    else:
+        usable, solved, diagonal = _by_band(distances, gamma, alphas, targets, threads)
     errors = np.full((len(alphas), n), np.inf)
     mean_of_others = -targets[:, 0] / (n - 1)
     errors[usable] = (solved[..., 0] - mean_of_others * solved[..., 1]) / diagonal
@@ -134,7 +141,7 @@ def _by_eigenvectors(distances: Floats, gamma: float, alphas: Floats, columns: F
     return _Inverse(usable, solved, weights @ (vectors**2).T)
 
 
-def _by_band(distances: Floats, gamma: float, alphas: Floats, columns: Floats) -> _Inverse:
+def _by_band(distances: Floats, gamma: float, alphas: Floats, columns: Floats, threads: int) -> _Inverse:
     n = len(columns)
     reduced = band.reduced_kernel(distances, gamma)
     factors, usable = band.factorise(reduced, alphas)
@@ -142,7 +149,8 @@ def _by_band(distances: Floats, gamma: float, alphas: Floats, columns: Floats) -
         return _Inverse(usable, np.empty((0, n, columns.shape[1])), np.empty((0, n)))
     padded = np.zeros((len(reduced.diagonal) * band.WIDTH, columns.shape[1]))
     padded[:n] = columns
-    return _Inverse(usable, _solve(reduced, factors, padded)[:, :n], _inverse_diagonal(reduced, factors, n))
+    solved = _solve(reduced, factors, padded)[:, :n]
+    return _Inverse(usable, solved, _inverse_diagonal(reduced, factors, n, threads))
 
 
 def _solve(reduced: band.Band, factors: band.Factors, columns: Floats) -> Floats:
@@ -153,7 +161,7 @@ def _solve(reduced: band.Band, factors: band.Factors, columns: Floats) -> Floats
     return np.asarray(restored.transpose(1, 0, 2))
 
 
-def _inverse_diagonal(reduced: band.Band, factors: band.Factors, n: int) -> Floats:
+def _inverse_diagonal(reduced: band.Band, factors: band.Factors, n: int, threads: int) -> Floats:
     """The first n of the diagonal of (K + alpha I)^-1, as (a, n).
 
     From Q on, float32 takes half the time. Its rounding moves a row q of Q by some e of length 1e-6, and G_ii = q' H q
@@ -162,7 +170,7 @@ def _inverse_diagonal(reduced: band.Band, factors: band.Factors, n: int) -> Floa
     float64 too, to see that it is so. The first rows always are: their q are rows of the identity, so that nothing
     averages the rounding of L.
     """
-    rough = band.inverse_diagonal(reduced, factors, n, single=True)
+    rough = band.inverse_diagonal(reduced, factors, n, single=True, threads=threads)
     by_size = band.WIDTH + np.argsort(rough[0, band.WIDTH :])
     spread = by_size[np.linspace(0, n - band.WIDTH - 1, SAMPLE).astype(np.intp)]
     rows = np.concatenate([np.arange(band.WIDTH), spread])
@@ -170,7 +178,7 @@ def _inverse_diagonal(reduced: band.Band, factors: band.Factors, n: int) -> Floa
     units[rows, np.arange(len(rows))] = 1
     exact = _exact_diagonal(reduced, factors, units)
     if (np.abs(rough[:, spread] - exact[:, band.WIDTH :]) > TOLERANCE * exact[:, band.WIDTH :]).any():
-        return band.inverse_diagonal(reduced, factors, n, single=False)
+        return band.inverse_diagonal(reduced, factors, n, single=False, threads=threads)
     rough[:, rows] = exact
     return rough
 

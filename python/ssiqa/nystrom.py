@@ -62,8 +62,8 @@ def solve(x: NDArray[Any], y: Floats, centres: NDArray[Any], *, gamma: float, al
     """Minimise over the weights of the centres, to a relative residual of 1e-8.
 
     Each step takes the kernel of all rows with the centres once, in chunks of 1,024 rows. Chunks are kept for the next
-    step as far as a quarter of the memory available holds them, and the others computed again. The preconditioner and
-    what it is made of take 4 M^2 float64.
+    step as far as a quarter of the memory still available holds them, and the others computed again. The
+    preconditioner and what it is made of take 4 M^2 float64.
 
     Args:
         x: (n, d) rows.
@@ -86,7 +86,7 @@ def solve(x: NDArray[Any], y: Floats, centres: NDArray[Any], *, gamma: float, al
         True
     """
     centres = centres.astype(np.float64)
-    kernel = _Blocks(x, centres, gamma, room=available_memory() // 4)
+    kernel = _Blocks(x, centres, gamma, keep=True)
     with threadpool_limits(1, user_api="blas"):  # sums in one order on any number of cores
         prior = _factor(centres, gamma)
         inner = _cholesky(prior @ prior.T * (len(x) / len(centres)), alpha)
@@ -136,7 +136,7 @@ def _conjugate_gradients(system: Any, right: Floats) -> tuple[Floats, int]:
             f"Conjugate gradients left a relative residual of {np.sqrt(square / goal) * TOLERANCE:.1e} after "
             f"{MAX_ITERATIONS} steps; use a larger alpha or more components."
         )
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        warnings.warn(message, ConvergenceWarning, stacklevel=5)
     return found, MAX_ITERATIONS
 
 
@@ -166,13 +166,15 @@ def variance(known: Posterior, centres: NDArray[Any], x: NDArray[Any], *, gamma:
 class _Blocks:
     """The kernel of x with the centres, by rows: each block serves a product with it and one with its transpose.
 
-    It can be gone through more than once; blocks that `room` bytes hold are computed the first time only.
+    It can be gone through more than once. Blocks may be kept for that: as long as all of them take at most a quarter of
+    what memory is available, asked anew for each, because other processes may want it, too.
     """
 
-    def __init__(self, x: NDArray[Any], centres: Floats, gamma: float, *, room: int = 0) -> None:
+    def __init__(self, x: NDArray[Any], centres: Floats, gamma: float, *, keep: bool = False) -> None:
         self._x, self._centres, self._gamma = x, centres, gamma
+        self._keep = keep
         self._kept: dict[int, Floats] = {}
-        self._room = room
+        self._bytes = 0
 
     def __iter__(self) -> Iterator[tuple[slice, Floats]]:
         for start in range(0, len(self._x), CHUNK):
@@ -181,9 +183,9 @@ class _Blocks:
 
     def _computed(self, rows: slice) -> Floats:
         block = kernels.rbf_kernel(self._x[rows].astype(np.float64), self._centres, gamma=self._gamma)
-        if block.nbytes <= self._room:
+        if self._keep and self._bytes + block.nbytes <= available_memory() // 4:
             self._kept[rows.start] = block
-            self._room -= block.nbytes
+            self._bytes += block.nbytes
         return block
 
 

@@ -1,12 +1,32 @@
 #include "rbf.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <new>
 #include <span>
 
 #include "check.h"
 #include "reference.h"
+
+// Workspace is aligned memory, and nothing else here is: the size of the largest piece.
+namespace {
+std::atomic<std::size_t> largest{0};
+}
+
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  const std::size_t unit = static_cast<std::size_t>(alignment);
+  std::size_t before = largest;
+  while (before < size && !largest.compare_exchange_weak(before, size)) {
+  }
+  void* const memory = std::aligned_alloc(unit, (size + unit - 1) / unit * unit);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
 
 namespace {
 
@@ -35,6 +55,20 @@ void agrees_with_reference(std::size_t n, std::size_t m, std::size_t d) {
   for (std::size_t i = 0; i < n * 3; ++i) {
     CHECK(std::abs(product[i] - expected_product[i]) <= 4 * bound * static_cast<double>(m));
   }
+}
+
+// No buffer grows with the rows, however few features are padded to however many.
+template <class T>
+void workspace_is_bounded(std::size_t d) {
+  const std::size_t rows = std::size_t{1} << (d < 10 ? 20U : 16U);
+  const Matrix<T> x(2, d, 1);
+  const std::vector<T> zeros(rows * d, T{0});
+  const std::vector<T> ones(rows, T{1});
+  std::vector<T> out(2);
+  largest = 0;
+  ssiqa::rbf_matvec<T>(x.view(), {zeros.data(), rows, d, static_cast<std::ptrdiff_t>(d), 1}, {ones.data(), rows, 1, 1, 1},
+                       0.1, ssiqa::Accumulate::float64, out.data(), 2);
+  CHECK(largest > 0 && largest <= (std::size_t{8} << 20U) + (std::size_t{1} << 20U));
 }
 
 // The stated error: 1e-5 of the sum of K |coef| on standardised features, wherever the origin is and however close the rows.
@@ -160,6 +194,10 @@ int main() {
   return ssiqa::test::run([] {
     all<float>();
     all<double>();
+    for (const std::size_t d : {1U, 3U, 33U, 1000U}) {
+      workspace_is_bounded<float>(d);
+      workspace_is_bounded<double>(d);
+    }
     for (const std::size_t d : {192U, 384U, 768U, 1280U}) {
       for (const double offset : {0.0, 1e3, 1e4}) {
         fused_product_keeps_its_error(d, offset, false);
