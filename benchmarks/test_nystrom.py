@@ -1,4 +1,4 @@
-"""Kernel ridge regression on centres against scikit-learn's Nystroem and Ridge: fit; the error is kept beside the time."""
+"""Kernel ridge regression on centres against scikit-learn's Nystroem and Ridge, with the error beside the time."""
 
 from __future__ import annotations
 
