@@ -247,8 +247,8 @@ class Reduction {
   Buffer<double> negative_;  // left panels of -[W V]
   Buffer<double> across_;    // for each tile, right panels of V': its rows are the features
   Buffer<double> left_;      // for each tile, left panels of the same
-  Buffer<double> product_;   // right panels of A V, without what comes from
-  Buffer<double> mirrored_;  // the other half of A, row by row
+  Buffer<double> product_;   // right panels of A V; during a pass, what comes from the half of A that is stored
+  Buffer<double> mirrored_;  // what comes from the other half, row by row
 };
 
 // The first rows of the columns are a block of the diagonal, of which the lower half is right.

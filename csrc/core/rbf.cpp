@@ -205,7 +205,8 @@ std::size_t rbf_workspace(std::size_t rows, std::size_t others, std::size_t feat
   };
   const std::size_t sums = targets * sizeof(double);
   const std::size_t step = products<float>().feature_step;
-  return held(others, (std::max<std::size_t>(features, 1) + step - 1) / step * step) + held(others, targets) + std::min(sum_rows(sums), rows) * sums;
+  const std::size_t padded = (std::max<std::size_t>(features, 1) + step - 1) / step * step;
+  return held(others, padded) + held(others, targets) + std::min(sum_rows(sums), rows) * sums;
 }
 
 #define SSIQA_INSTANTIATE(T)                                                                                       \
