@@ -5,8 +5,8 @@ namespace py = pybind11;
 namespace ssiqa {
 namespace {
 
-constexpr std::size_t kElementSize[] = {4, 8, 8};
-constexpr const char* kTypeName[] = {"float32", "float64", "int64"};
+constexpr std::size_t kElementSize[] = {4, 8, 8, 1};
+constexpr const char* kTypeName[] = {"float32", "float64", "int64", "uint8"};
 
 // Names are made once and calls build no dictionary: asking for the memory is most of the cost of a small call.
 PyObject* interned(const char* text) {
@@ -104,8 +104,10 @@ void Array::read_layout(const dlpack::Tensor& tensor) {
     type_ = Type::float64;
   } else if (code == dlpack::kInt && bits == 64 && lanes == 1) {
     type_ = Type::int64;
+  } else if (code == dlpack::kUInt && bits == 8 && lanes == 1) {
+    type_ = Type::uint8;
   } else {
-    throw py::type_error(name_ + " must have dtype float32, float64 or, for indices, int64.");
+    throw py::type_error(name_ + " must have dtype float32, float64 or, for indices, int64, for pixels, uint8.");
   }
   if (tensor.ndim < 0 || (tensor.ndim > 0 && tensor.shape == nullptr)) fail("has no shape");
   std::int64_t size = 1;
@@ -134,7 +136,7 @@ void Array::require_shape(const std::vector<std::size_t>& shape) const {
 }
 
 void Array::require_float() const {
-  if (type_ == Type::int64) throw py::type_error(name_ + " must have dtype float32 or float64.");
+  if (type_ != Type::float32 && type_ != Type::float64) throw py::type_error(name_ + " must have dtype float32 or float64.");
 }
 
 void Array::require_type(Type type) const {

@@ -14,7 +14,7 @@
 
 namespace ssiqa {
 
-enum class Type { float32, float64, int64 };
+enum class Type { float32, float64, int64, uint8 };
 
 // Holds the producer's memory until destroyed, which needs the GIL; the views below do not. Reads through strides, so
 // nothing is copied. Throws TypeError or ValueError with the argument's name when the array cannot be used.

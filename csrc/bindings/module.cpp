@@ -9,6 +9,8 @@
 #include "band_binding.h"
 #include "batches.h"
 #include "cpu.h"
+#include "crops_binding.h"
+#include "heap.h"
 #include "rbf.h"
 #include "regression.h"
 #include "selection_binding.h"
@@ -124,4 +126,6 @@ PYBIND11_MODULE(_core, m) {
   bind_regression(m);
   bind_selection(m);
   bind_band(m);
+  bind_crops(m);
+  m.def("keep_freed_memory", keep_freed_memory, py::arg("keep"));
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ssiqa.loo import leave_one_out as leave_one_out
     from ssiqa.metrics import Evaluation as Evaluation
     from ssiqa.metrics import evaluate as evaluate
+    from ssiqa.profile import Profile as Profile
     from ssiqa.results import Adaptation as Adaptation
     from ssiqa.scorer import Scorer as Scorer
     from ssiqa.scorer import load as load
@@ -33,6 +34,7 @@ _HOMES = {
     "Evaluation": "ssiqa.metrics",
     "IllConditionedError": "ssiqa.errors",
     "KernelRidge": "ssiqa.krr",
+    "Profile": "ssiqa.profile",
     "Schedule": "ssiqa.config",
     "Scorer": "ssiqa.scorer",
     "SsiqaError": "ssiqa.errors",

@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from ssiqa import distill, replay, train
+from ssiqa.cache import CACHE_GIB, open_cache
 from ssiqa.config import make_config
-from ssiqa.device import pick_device
+from ssiqa.device import pick_device, pick_precision
+from ssiqa.features import Views, predictions
 from ssiqa.learner import Learner
 from ssiqa.material import Material, OnError, RatedPhotos, gather
+from ssiqa.profile import Profile
 from ssiqa.results import Adaptation, finish, is_finished, load_finished
-from ssiqa.run import PhaseRecord, check_folder, open_run
+from ssiqa.run import PhaseRecord, Run, check_folder, open_run
+
+OWN_CACHE = ".cache"
+"""Beside the checkpoints, until the run is finished."""
 
 
 def adapt(
@@ -23,7 +29,11 @@ def adapt(
     *,
     preset: str = "default",
     device: str = "auto",
+    precision: str = "auto",
     on_error: OnError = "raise",
+    cache_dir: str | PathLike[str] | None = None,
+    cache_size: float = CACHE_GIB,
+    profile: Profile | None = None,
     **settings: Any,
 ) -> Adaptation:
     """Train a scorer on labelled photos (A) and adapt it to unlabelled photos of another kind (B).
@@ -38,7 +48,13 @@ def adapt(
         output_dir: Where the run is kept; by default ``runs/<labeled>-to-<unlabeled>`` in the current folder.
         preset: ``"default"`` (embedded backbone, made for CPUs) or ``"paper"`` (the paper's backbone and schedule).
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        precision: ``"float32"``, ``"bfloat16"`` (mixed with float32) or ``"auto"``: the second where the device
+            computes it natively.
         on_error: What an unreadable unlabelled photo does: ``"raise"``, or ``"skip"`` it and list it in the report.
+        cache_dir: Where decoded photos and the activations of frozen layers are kept, for this run and others that
+            share the folder; by default in the run's folder, until the run is finished.
+        cache_size: GiB that it may hold. What it does not hold is made anew each time it is needed.
+        profile: Told where the time goes.
         **settings: Any field of :class:`ssiqa.Config`, for example ``backbone``, ``weights``, ``blocks``, ``seed``,
             ``gamma``, ``alpha``, ``krr=False`` or ``replay_every=0``.
 
@@ -54,46 +70,67 @@ def adapt(
         63.1
     """
     config, where = make_config(preset, **settings), pick_device(device)
+    numbers = pick_precision(precision, where)
     folder = Path(output_dir or f"runs/{Path(labeled_dir).resolve().name}-to-{Path(unlabeled_dir).resolve().name}")
-    identity = config.identity() | {"device": where.type}
+    identity = config.identity() | {"device": where.type, "precision": numbers}
     check_folder(folder, identity)
-    learner = Learner(config, where)
-    material = gather(labeled_dir, unlabeled_dir, config, on_error)
+    cache = open_cache(Path(cache_dir) if cache_dir else folder / OWN_CACHE, cache_size)
+    learner = Learner(config, where, numbers, cache, profile or Profile())
+    material = gather(labeled_dir, unlabeled_dir, config, on_error, learner.photos)
     with open_run(folder, identity | {"fingerprints": material.fingerprints}) as run:
-        if is_finished(run):
-            return load_finished(run)
-        if run.records:
-            run.load_weights(learner.model, phase=len(run.records) - 1)
-        else:
-            run.finish_phase(learner.model, teach(learner, material))
-        for block in range(len(run.records) - 1, config.blocks):
-            run.finish_phase(learner.model, increment(learner, material, block, run.records))
-        return finish(run, learner, material)
+        if not is_finished(run):
+            _go_on(run, learner, material)
+        if cache_dir is None:
+            cache.remove()
+        return load_finished(run)
+
+
+def _go_on(run: Run, learner: Learner, material: Material) -> None:
+    checkpoint = learner.profile.stage
+    if run.records:
+        run.load_weights(learner.model, phase=len(run.records) - 1)
+    else:
+        record = teach(learner, material)
+        with checkpoint("checkpoint"):
+            run.finish_phase(learner.model, record)
+    for block in range(len(run.records) - 1, learner.config.blocks):
+        record = increment(learner, material, block, run.records)
+        with checkpoint("checkpoint"):
+            run.finish_phase(learner.model, record)
+    finish(run, learner, material)
 
 
 def teach(learner: Learner, material: Material) -> PhaseRecord:
     """Phase 0: the learner becomes the teacher, on the training part of A."""
     started = time.perf_counter()
     if learner.config.probe_head:
-        (views,) = learner.observe([material.truth.photos], phase=0)
-        train.probe_head(learner.model, views.features, material.truth.targets)
+        with learner.observing(0, len(material.truth.photos)) as observer:
+            views = Views.join(list(observer.look(material.truth.photos, again=True)))
+        with learner.profile.stage("regression"):
+            train.probe_head(learner.model, views.features, material.truth.targets)
     losses = learner.fit(material.truth, phase=0)
     return PhaseRecord(phase=0, losses=losses, seconds=time.perf_counter() - started)
 
 
 def increment(learner: Learner, material: Material, block: int, records: list[PhaseRecord]) -> PhaseRecord:
     """Phase ``block + 1``: the learner labels the block as teacher, then trains on it as student."""
-    started = time.perf_counter()
-    phase, photos = block + 1, material.block_photos(block)
-    memory = [material.truth]
-    memory += [RatedPhotos(material.block_photos(old), records[old + 1].targets) for old in range(block)]
-    seen, *remembered = learner.observe([photos, *(rated.photos for rated in memory)], phase)
+    started, config, profile = time.perf_counter(), learner.config, learner.profile
+    phase, photos, truth = block + 1, material.block_photos(block), material.truth
+    earlier = [RatedPhotos(material.block_photos(old), records[old + 1].targets) for old in range(block)]
+    with learner.observing(
+        phase, sum(map(len, (photos, truth.photos, *(rated.photos for rated in earlier))))
+    ) as observer:
+        labeled = Views.join(list(observer.look(truth.photos, again=True)))
+        with profile.stage("regression"):
+            regression = distill.regression(labeled, truth.targets, config)
+        labels = distill.pseudo_labels(regression, observer.look(photos, again=phase < config.blocks), profile)
+        scores = [labeled.scores, *(predictions(observer.look(old.photos, again=True)) for old in earlier)]
 
-    labels = distill.pseudo_labels(remembered[0], material.truth.targets, seen, learner.config)
-    exemplars = [
-        rated.take(replay.exemplars(views.scores, rated.targets, learner.config.replay_every))
-        for rated, views in zip(memory, remembered, strict=True)
-    ]
+    with profile.stage("selection"):
+        exemplars = [
+            rated.take(replay.exemplars(predicted, rated.targets, config.replay_every))
+            for rated, predicted in zip([truth, *earlier], scores, strict=True)
+        ]
     losses = learner.fit(RatedPhotos.join([RatedPhotos(photos, labels.values), *exemplars]), phase)
     return PhaseRecord(
         phase=phase,
@@ -101,9 +138,9 @@ def increment(learner: Learner, material: Material, block: int, records: list[Ph
         seconds=time.perf_counter() - started,
         photos=material.block_names(block),
         pseudo_labels=labels.values.tolist(),
-        teacher_scores=seen.scores.tolist(),
+        teacher_scores=labels.teacher.tolist(),
         exemplars=[len(rated.photos) for rated in exemplars],
-        gamma=labels.gamma,
-        alpha=labels.alpha,
-        loo_rmse=labels.loo_rmse,
+        gamma=None if regression is None else float(regression.gamma_),
+        alpha=None if regression is None else float(regression.alpha_),
+        loo_rmse=None if regression is None else regression.loo_rmse_,
     )

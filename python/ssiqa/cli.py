@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ssiqa.cache import CACHE_GIB
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.version import __version__
 
@@ -81,7 +82,19 @@ def main() -> None:
     show_default=True,
     help="What an unreadable photo in UNLABELED does.",
 )
-def adapt(labeled: Path, unlabeled: Path, output: Path, **options: object) -> None:
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Numbers of the network; auto is bfloat16 where the device computes it natively.",
+)
+@click.option("--cache", "cache_dir", type=_PATH, metavar="DIR", help="Keep decoded photos there, for other runs too.")
+@click.option(
+    "--cache-size", type=click.FloatRange(min=0), default=CACHE_GIB, show_default=True, help="GiB that it may hold."
+)
+@click.option("--profile", "profiled", is_flag=True, help="Print where the time went.")
+def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **options: object) -> None:
     """Train on LABELED, adapt to UNLABELED, and export student.pt.
 
     LABELED holds photos and labels.csv with the columns image and mos (or dmos, score), and optionally group.
@@ -92,8 +105,12 @@ def adapt(labeled: Path, unlabeled: Path, output: Path, **options: object) -> No
       ssiqa adapt labeled/ unlabeled/ -o run-vit --backbone vit_tiny_patch16_224 --weights vit.safetensors
     """
     from ssiqa.adaptation import adapt as run
+    from ssiqa.profile import Profile
 
-    adaptation = run(labeled, unlabeled, output, **options)  # type: ignore[arg-type]
+    profile = Profile()
+    adaptation = run(labeled, unlabeled, output, profile=profile, **options)  # type: ignore[arg-type]
+    if profiled:
+        click.echo(profile)
     _echo_adaptation(adaptation)
     click.echo(f"\nNext: ssiqa score {adaptation.output_dir / 'student.pt'} {unlabeled}")
 

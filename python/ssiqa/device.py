@@ -1,12 +1,14 @@
-"""Where the network runs."""
+"""Where the network runs, and in which numbers."""
 
 from __future__ import annotations
 
 import torch
 
+from ssiqa import _core
 from ssiqa.errors import SsiqaError
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def pick_device(name: str) -> torch.device:
@@ -20,6 +22,21 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and (reason := why_no_cuda()):
         raise SsiqaError(f"device 'cuda' cannot be used: {reason}; use 'auto' or 'cpu'.")
     return torch.device("cpu" if name == "cpu" or why_no_cuda() else "cuda")
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """``auto`` is bfloat16 (mixed with float32) where the device computes it natively, else float32.
+
+    Raises:
+        SsiqaError: Unknown name.
+    """
+    if name not in PRECISIONS:
+        raise SsiqaError(f"No precision {name!r}; there are: {', '.join(PRECISIONS)}.")
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if {"amx_bf16", "avx512_bf16"} & set(_core.cpu_features()) else "float32"
 
 
 def why_no_cuda() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,38 +11,35 @@ from numpy.typing import NDArray
 from ssiqa.config import Config
 from ssiqa.features import Views
 from ssiqa.krr import KernelRidge
+from ssiqa.profile import Profile
 
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Labels of a block on the internal scale, and how they came about.
+    """Labels of a block on the internal scale.
 
     Attributes:
         values: ``(n,)`` pseudo-labels.
-        gamma: RBF width used, None without KRR.
-        alpha: Ridge penalty used, None without KRR.
-        loo_rmse: Leave-one-out error on A, internal scale (1 is the spread of A's labels), None without KRR or
-            where gamma and alpha are both given.
+        teacher: ``(n,)`` the teacher's own predictions.
     """
 
     values: NDArray[np.float64]
-    gamma: float | None = None
-    alpha: float | None = None
-    loo_rmse: float | None = None
+    teacher: NDArray[np.float64]
 
 
-def pseudo_labels(labeled: Views, targets: NDArray[np.float64], block: Views, config: Config) -> PseudoLabels:
-    """Fit equation (1) of the paper on A's features and truth, and evaluate equation (3) on the block's.
-
-    With ``config.krr`` off, the teacher's own predictions are the pseudo-labels.
-    """
+def regression(labeled: Views, targets: NDArray[np.float64], config: Config) -> KernelRidge | None:
+    """Fit equation (1) of the paper on A's features and truth; None where the settings have ``krr`` off."""
     if not config.krr:
-        return PseudoLabels(block.scores)
-    regression = KernelRidge(gamma=config.gamma, alpha=config.alpha, random_state=config.seed)
-    regression.fit(labeled.features.astype(np.float64), targets)
-    return PseudoLabels(
-        regression.predict(block.features.astype(np.float64)),
-        float(regression.gamma_),
-        float(regression.alpha_),
-        regression.loo_rmse_,
-    )
+        return None
+    fitted = KernelRidge(gamma=config.gamma, alpha=config.alpha, random_state=config.seed)
+    return fitted.fit(labeled.features.astype(np.float64), targets)
+
+
+def pseudo_labels(fitted: KernelRidge | None, block: Iterable[Views], profile: Profile) -> PseudoLabels:
+    """Evaluate equation (3) on a block's features as they come; without a regression, the teacher's own predictions."""
+    values, teacher = [], []
+    for views in block:
+        with profile.stage("regression", images=len(views.scores)):
+            values.append(views.scores if fitted is None else fitted.predict(views.features.astype(np.float64)))
+        teacher.append(views.scores)
+    return PseudoLabels(np.concatenate(values), np.concatenate(teacher))

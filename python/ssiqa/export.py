@@ -38,8 +38,10 @@ class ScoringModule(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """uint8 RGB ``(n, H, W, 3)`` to float64 scores ``(n,)``."""
         crops = self.preprocess.grid_crops(self.preprocess.working_images(images))
-        _, scores = self.model(self.preprocess.normalize(crops))
-        internal = scores.double().view(-1, self.preprocess.grid**2).mean(1)
+        # Row by row of the grid: activations of all its crops would outgrow what the C library keeps, and be faulted in
+        # anew in each layer.
+        rows = [self.model(self.preprocess.normalize(row.flatten(0, 1)))[1] for row in crops.unbind(1)]
+        internal = torch.stack(rows).double().view(self.preprocess.grid, -1, self.preprocess.grid).mean((0, 2))
         score: Tensor = internal * (self.scale.sign * self.scale.std) + self.scale.mean
         return score
 

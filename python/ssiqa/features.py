@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from ssiqa.models import QualityModel
-from ssiqa.photos import Photos, random_crop
-from ssiqa.prefetch import batches
+from ssiqa.crops import weak_crops
+from ssiqa.data import Photo
+from ssiqa.lanes import Lanes, batches
+from ssiqa.network import Network
+from ssiqa.photos import Photos
 from ssiqa.progress import Task
 from ssiqa.seeding import generator
 
-# Activations of more crops than this outgrow what the C library keeps between calls: every layer then faults in fresh
-# pages, and the forward pass on a CPU is slower, not faster.
-_CROPS_A_BATCH = 8
+# Photos whose features are handed out together: bounds the memory of a look at a million.
+_TOGETHER = 1024
+_CROPS_A_BATCH_ON_A_GPU = 256
+
+_Means: TypeAlias = "tuple[NDArray[np.float32], NDArray[np.float64]]"
 
 
 @dataclass(frozen=True)
@@ -32,27 +40,86 @@ class Views:
     features: NDArray[np.float32]
     scores: NDArray[np.float64]
 
+    @staticmethod
+    def join(parts: Sequence[Views]) -> Views:
+        features = np.concatenate([part.features for part in parts])
+        return Views(features, np.concatenate([part.scores for part in parts]))
 
-def observe(
-    model: QualityModel, photos: Photos, paths: list[Path], *, crops: int, seed: int, key: tuple[int, ...], task: Task
-) -> Views:
-    """Features and predictions of ``paths`` on weak augmentation: ``crops`` random crops each, nothing else.
 
-    The crops depend on ``seed``, ``key`` and the photo's place in ``paths``, not on how the work is batched.
+def predictions(looked: Iterable[Views]) -> NDArray[np.float64]:
+    """``(n,)`` scores alone, of photos whose features nobody needs."""
+    return np.concatenate([views.scores for views in looked])
+
+
+class Observer:
+    """A network of this moment, looking at photos on weak augmentation: random crops, nothing else.
+
+    The crops of a photo depend on the seed and its content alone, and on a CPU each photo is a forward pass of its own:
+    what is seen in it depends neither on the other photos nor on the phase. What the frozen layers make of its crops is
+    kept in the cache.
     """
-    device = next(model.parameters()).device
-    side = photos.preprocess.crop
-    working = photos.working(paths)
-    features, scores = [], []
-    model.eval()
-    with torch.inference_mode():
-        for batch in batches(range(len(paths)), max(1, _CROPS_A_BATCH // crops)):
-            stack = []
-            for index, image in zip(batch, working, strict=False):
-                rng = generator(seed, "weak", *key, index)
-                stack += [random_crop(image, side, rng) for _ in range(crops)]
-            seen, score = model(photos.preprocess.normalize(torch.stack(stack).to(device)))
-            features.append(seen.view(-1, crops, model.feature_dim).mean(1).cpu())
-            scores.append(score.double().view(-1, crops).mean(1).cpu())
-            task.advance(len(batch))
-    return Views(torch.cat(features).numpy(), torch.cat(scores).numpy())
+
+    def __init__(self, network: Network, photos: Photos, crops: int, seed: int, task: Task) -> None:
+        self._network, self._photos, self._crops, self._seed, self._task = network, photos, crops, seed, task
+        self._judge = network.judge()
+
+    def look(self, photos: Sequence[Photo], *, again: bool) -> Iterator[Views]:
+        """Features and predictions of ``photos`` in order, about 1,024 at a time.
+
+        Args:
+            photos: n photos.
+            again: Whether later phases will look at them too, so that keeping activations pays.
+        """
+        features: list[NDArray[np.float32]] = []
+        scores: list[NDArray[np.float64]] = []
+        with Lanes() as lanes:
+            for feature, score in self._each(lanes, photos, again):
+                features.append(feature)
+                scores.append(score)
+                self._task.advance(len(score))
+                if sum(map(len, scores)) >= _TOGETHER:
+                    yield Views(np.concatenate(features), np.concatenate(scores))
+                    features, scores = [], []
+        if scores:
+            yield Views(np.concatenate(features), np.concatenate(scores))
+
+    def _each(self, lanes: Lanes, photos: Sequence[Photo], again: bool) -> Iterator[_Means]:
+        if self._network.device.type == "cpu":
+            yield from lanes.map(lambda photo: self._see(self._activations(photo, again)), photos)
+            return
+        crops = lanes.map(lambda photo: self._cut(photo).pin_memory(), photos)  # cut while the GPU computes
+        for _ in batches(photos, size := max(1, _CROPS_A_BATCH_ON_A_GPU // self._crops)):
+            group = torch.cat(list(islice(crops, size))).to(self._network.device, non_blocking=True)
+            yield self._see(self._network.stem(group.contiguous(memory_format=torch.channels_last)))
+
+    def _activations(self, photo: Photo, again: bool) -> Tensor:
+        """What the frozen layers make of a photo's crops: from the cache, or computed and kept."""
+        if not self._network.has_stem:
+            return self._cut(photo)
+        recipe = f"stem {self._network.fingerprint}, {self._photos.preprocess}, {self._crops} crops, seed {self._seed}"
+        key = hashlib.sha256(photo.digest + recipe.encode()).hexdigest()
+        with self._photos.profile.stage("cache"):
+            kept = self._photos.cache.get(key)
+        if kept is not None:
+            return torch.from_numpy(np.array(kept)).contiguous(memory_format=torch.channels_last)
+        crops = self._cut(photo)
+        with self._photos.profile.stage("forward"):
+            activations = self._network.stem(crops)
+        if again:
+            with self._photos.profile.stage("cache"):
+                self._photos.cache.put(key, activations.numpy())
+        return activations
+
+    def _cut(self, photo: Photo) -> Tensor:
+        image = self._photos.working(photo)
+        with self._photos.profile.stage("augment", images=self._crops):
+            rng = generator(self._seed, "weak", int.from_bytes(photo.digest, "little"))
+            return weak_crops(image, self._crops, self._photos.preprocess, rng)
+
+    def _see(self, activations: Tensor) -> _Means:
+        with self._photos.profile.stage("forward", images=len(activations)):
+            features, scores = self._judge(activations)
+            return (
+                features.view(-1, self._crops, features.shape[1]).mean(1).cpu().numpy(),
+                scores.double().view(-1, self._crops).mean(1).cpu().numpy(),
+            )

@@ -9,12 +9,15 @@ from pathlib import Path
 import torch
 
 from ssiqa import train
+from ssiqa.cache import Cache
 from ssiqa.config import Config
-from ssiqa.features import Views, observe
+from ssiqa.features import Observer
 from ssiqa.material import RatedPhotos
 from ssiqa.models import build_model
+from ssiqa.network import Network
 from ssiqa.photos import Photos
 from ssiqa.preprocess import Preprocess
+from ssiqa.profile import Profile
 from ssiqa.progress import Task
 from ssiqa.seeding import generator
 
@@ -27,32 +30,25 @@ class Learner:
         model: On its device, its first layers frozen as the settings say.
         preprocess: How the model sees photos.
         photos: Working images, kept from phase to phase.
+        profile: Where the time went.
     """
 
-    def __init__(self, config: Config, device: torch.device) -> None:
+    def __init__(self, config: Config, device: torch.device, precision: str, cache: Cache, profile: Profile) -> None:
         self.config = config
+        self.profile = profile
         self._device = device
         weights = Path(config.weights) if config.weights else None
         self.model = build_model(config.backbone, weights, config.feature_dim, config.seed).to(device)
         self.model.freeze_first_layers(config.frozen)
         self.preprocess = Preprocess.for_backbone(self.model.backbone, config.short_side, config.grid)
-        self.photos = Photos(self.preprocess)
+        self.photos = Photos(self.preprocess, cache, profile)
+        self._network = Network(self.model, config.backbone, self.preprocess.crop, device, precision)
 
-    def observe(self, parts: list[list[Path]], phase: int) -> list[Views]:
-        """Features and predictions of each part's photos, on weak crops."""
-        with Task(f"{self._title(phase)}, features", sum(map(len, parts))) as task:
-            return [
-                observe(
-                    self.model,
-                    self.photos,
-                    paths,
-                    crops=self.config.weak_crops,
-                    seed=self.config.seed,
-                    key=(phase, part),
-                    task=task,
-                )
-                for part, paths in enumerate(parts)
-            ]
+    @contextmanager
+    def observing(self, phase: int, total: int) -> Iterator[Observer]:
+        """A look at ``total`` photos, on weak crops, with the weights of this moment."""
+        with Task(f"{self._title(phase)}, features", total) as task:
+            yield Observer(self._network, self.photos, self.config.weak_crops, self.config.seed, task)
 
     def fit(self, rated: RatedPhotos, phase: int) -> list[float]:
         """Train on the photos, on strong crops, by the schedule of the phase; the mean loss of each epoch."""
@@ -60,7 +56,7 @@ class Learner:
         task = Task(f"{self._title(phase)}, training", schedule.epochs * len(rated.photos))
         with task, self._seeded_torch(phase):
             return train.fit(
-                self.model,
+                self._network,
                 self.photos,
                 rated.photos,
                 rated.targets,

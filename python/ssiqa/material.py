@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +13,7 @@ from ssiqa.config import Config
 from ssiqa.data import (
     MINIMUM_LABELED,
     LabeledFolder,
+    Photo,
     UnlabeledFolder,
     check_images,
     holdout_split,
@@ -22,6 +22,7 @@ from ssiqa.data import (
     read_unlabeled_folder,
 )
 from ssiqa.errors import DataError, SsiqaError
+from ssiqa.photos import Photos
 from ssiqa.progress import Task
 
 OnError = Literal["raise", "skip"]
@@ -32,11 +33,11 @@ class RatedPhotos:
     """Photos with a target each: truth or pseudo-label.
 
     Attributes:
-        photos: n paths.
+        photos: n photos.
         targets: ``(n,)`` on the internal scale.
     """
 
-    photos: list[Path]
+    photos: list[Photo]
     targets: NDArray[np.float64]
 
     def take(self, rows: NDArray[np.int64]) -> RatedPhotos:
@@ -58,6 +59,7 @@ class Material:
         train: Rows of A to train on.
         holdout: Rows of A that are only ever evaluated.
         blocks: Rows of B, block by block.
+        digests: SHA-256 of each photo, of A and of B.
         skipped: Photos of B that cannot be read, with the reason.
         fingerprints: SHA-256 of both folders' names, contents and labels.
     """
@@ -67,6 +69,7 @@ class Material:
     train: NDArray[np.int64]
     holdout: NDArray[np.int64]
     blocks: list[NDArray[np.int64]]
+    digests: tuple[tuple[bytes, ...], tuple[bytes, ...]]
     skipped: dict[str, str]
     fingerprints: dict[str, str]
 
@@ -77,7 +80,7 @@ class Material:
         return RatedPhotos(self._labeled_photos(self.train), targets)
 
     @property
-    def holdout_photos(self) -> list[Path]:
+    def holdout_photos(self) -> list[Photo]:
         return self._labeled_photos(self.holdout)
 
     @property
@@ -88,8 +91,9 @@ class Material:
     def block_names(self, block: int) -> list[str]:
         return [self.unlabeled.images[row] for row in self.blocks[block]]
 
-    def block_photos(self, block: int) -> list[Path]:
-        return [self.unlabeled.root / name for name in self.block_names(block)]
+    def block_photos(self, block: int) -> list[Photo]:
+        folder, digests = self.unlabeled, self.digests[1]
+        return [Photo(folder.root / folder.images[row], digests[row]) for row in self.blocks[block]]
 
     def summary(self) -> dict[str, Any]:
         """Counts, fingerprints and skipped photos, ready for JSON."""
@@ -108,23 +112,30 @@ class Material:
             },
         }
 
-    def _labeled_photos(self, rows: NDArray[np.int64]) -> list[Path]:
-        return [self.labeled.root / self.labeled.images[row] for row in rows]
+    def _labeled_photos(self, rows: NDArray[np.int64]) -> list[Photo]:
+        folder, digests = self.labeled, self.digests[0]
+        return [Photo(folder.root / folder.images[row], digests[row]) for row in rows]
 
 
 def gather(
-    labeled_dir: str | PathLike[str], unlabeled_dir: str | PathLike[str], config: Config, on_error: OnError
+    labeled_dir: str | PathLike[str],
+    unlabeled_dir: str | PathLike[str],
+    config: Config,
+    on_error: OnError,
+    photos: Photos,
 ) -> Material:
-    """Read both folders, decode every photo once, and split by the seed.
+    """Read both folders, decode every photo that is not in the cache yet, and split by the seed.
 
     Args:
         labeled_dir: Folder A, with ``labels.csv``.
         unlabeled_dir: Folder B.
         config: Its seed, hold-out share and number of blocks decide the splits.
         on_error: What an unreadable photo of B does; one of A always raises.
+        photos: Where decoded photos are kept.
 
     Raises:
-        SsiqaError: Something in the folders cannot be used; nothing has been trained or written yet.
+        SsiqaError: Something in the folders cannot be used; nothing has been trained yet, and
+            nothing written but the cache.
     """
     if on_error not in get_args(OnError):
         raise SsiqaError(f"on_error is {on_error!r}; it must be one of: {', '.join(get_args(OnError))}.")
@@ -145,9 +156,15 @@ def gather(
             task.advance(1)
 
         checked_a = check_images(
-            labeled.root, labeled.images, on_error="raise", labels=labeled.labels, groups=labeled.groups, progress=tick
+            labeled.root,
+            labeled.images,
+            on_error="raise",
+            labels=labeled.labels,
+            groups=labeled.groups,
+            progress=tick,
+            admit=photos.admit,
         )
-        checked_b = check_images(unlabeled.root, unlabeled.images, on_error=on_error, progress=tick)
+        checked_b = check_images(unlabeled.root, unlabeled.images, on_error=on_error, progress=tick, admit=photos.admit)
     unlabeled = replace(unlabeled, images=checked_b.readable)
     return Material(
         labeled,
@@ -155,6 +172,7 @@ def gather(
         train,
         holdout,
         partition(len(unlabeled.images), config.blocks, config.seed),
+        (checked_a.digests, checked_b.digests),
         checked_b.skipped,
         {"labeled": checked_a.fingerprint, "unlabeled": checked_b.fingerprint},
     )

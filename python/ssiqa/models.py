@@ -44,7 +44,11 @@ class QualityModel(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised ``(n, 3, crop, crop)`` to features ``(n, feature_dim)`` and scores ``(n,)``."""
-        features = self.projection(self.backbone(crops))
+        return self.judge(self.backbone(crops))
+
+    def judge(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """The backbone's output ``(n, pooled)`` to features ``(n, feature_dim)`` and scores ``(n,)``."""
+        features = self.projection(pooled)
         return features, self.head(features).squeeze(-1)
 
     def freeze_first_layers(self, share: float) -> None:

@@ -1,58 +1,66 @@
-"""Photos at working resolution, and the random crops that training takes of them."""
+"""Photos at working resolution: decoded once, and kept on disk for as long as there is room."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+import hashlib
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ssiqa.data import read_image
-from ssiqa.prefetch import prefetch
+from ssiqa.cache import Cache
+from ssiqa.data import Photo, decode_image, read_bytes
+from ssiqa.errors import DataError
 from ssiqa.preprocess import Preprocess
-
-_MEMORY = 2 << 30
+from ssiqa.profile import Profile
 
 
 class Photos:
-    """Working images of photos, decoded ahead of their use, and only once as long as 2 GiB hold them.
+    """Working images of photos.
 
     Attributes:
-        preprocess: The working resolution and crop.
+        preprocess: The working resolution.
+        cache: Where working images are kept.
+        profile: Told of the time that decoding takes.
     """
 
-    def __init__(self, preprocess: Preprocess) -> None:
+    def __init__(self, preprocess: Preprocess, cache: Cache, profile: Profile) -> None:
         self.preprocess = preprocess
-        self._kept: dict[Path, Tensor] = {}
-        self._room = _MEMORY
+        self.cache = cache
+        self.profile = profile
 
-    def working(self, paths: Iterable[Path]) -> Iterator[Tensor]:
-        """The working images of ``paths`` in order, each uint8 ``(3, h, w)``."""
-        # Only decoding is left to the threads: torch's own threads are busy with the model.
-        for path, found in prefetch(self._find, paths):
-            yield self._shrink(path, found) if isinstance(found, np.ndarray) else found
+    def admit(self, photo: Photo, data: bytes) -> None:
+        """See that the bytes of a photo can be used: decode them, unless the cache holds what comes of it.
 
-    def _find(self, path: Path) -> tuple[Path, Tensor | NDArray[np.uint8]]:
-        kept = self._kept.get(path)
-        return path, read_image(path) if kept is None else kept
+        Raises:
+            ImageError: They cannot be decoded.
+        """
+        if self._key(photo) not in self.cache:
+            self._make(photo, data)
 
-    def _shrink(self, path: Path, pixels: NDArray[np.uint8]) -> Tensor:
-        image = self.preprocess.working_images(torch.from_numpy(pixels)[None])[0].to(torch.uint8)
-        if image.nbytes <= self._room and path not in self._kept:
-            self._room -= image.nbytes
-            self._kept[path] = image
+    def working(self, photo: Photo) -> NDArray[np.uint8]:
+        """The photo as ``(h, w, 3)`` RGB, its shorter side ``preprocess.short_side`` pixels long; read-only.
+
+        Raises:
+            DataError: The file is no longer what it was when it was admitted.
+        """
+        kept = self.cache.get(self._key(photo))
+        if kept is not None:
+            return kept
+        data = read_bytes(photo.path)
+        if hashlib.sha256(data).digest() != photo.digest:
+            raise DataError(f"{photo.path} has changed since the run began: start the run again.")
+        return self._make(photo, data)
+
+    def _make(self, photo: Photo, data: bytes) -> NDArray[np.uint8]:
+        with self.profile.stage("decode", images=1):
+            pixels = torch.from_numpy(decode_image(data, str(photo.path)))
+            working = self.preprocess.working_images(pixels[None])[0]
+            image: NDArray[np.uint8] = working.permute(1, 2, 0).to(torch.uint8).contiguous().numpy()
+        with self.profile.stage("cache"):
+            self.cache.put(self._key(photo), image)
         return image
 
-
-def random_crop(working: Tensor, side: int, rng: np.random.Generator, *, flip: bool = False) -> Tensor:
-    """A random ``(3, side, side)`` crop of a ``(3, h, w)`` image, mirrored every other time if ``flip``.
-
-    Cropping and mirroring are the only augmentations: neither changes the quality of what is seen.
-    """
-    height, width = working.shape[1:]
-    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    crop = working[:, top : top + side, left : left + side]
-    return crop.flip(2) if flip and rng.integers(2) else crop
+    def _key(self, photo: Photo) -> str:
+        recipe = f"working image 1, short side {self.preprocess.short_side}"
+        return hashlib.sha256(photo.digest + recipe.encode()).hexdigest()

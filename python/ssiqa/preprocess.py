@@ -62,12 +62,11 @@ class Preprocess:
         return torch.clamp(scaled, max=LONGEST_OVER_SHORTEST * self.short_side)
 
     def grid_crops(self, working: Tensor) -> Tensor:
-        """Float ``(n, 3, h, w)`` to the scoring crops ``(n * grid**2, 3, crop, crop)``, image by image, row by row."""
+        """Float ``(n, 3, h, w)`` to the scoring crops ``(n, grid, grid, 3, crop, crop)``."""
         tops = self._grid_offsets(torch.as_tensor(working.shape[2]))
         lefts = self._grid_offsets(torch.as_tensor(working.shape[3]))
         rows = [working.narrow(2, top, self.crop) for top in tops]
-        crops = [row.narrow(3, left, self.crop) for row in rows for left in lefts]
-        return torch.stack(crops, dim=1).flatten(0, 1)
+        return torch.stack([torch.stack([row.narrow(3, left, self.crop) for left in lefts], 1) for row in rows], 1)
 
     def _grid_offsets(self, side: Tensor) -> list[Tensor]:
         room = side - self.crop

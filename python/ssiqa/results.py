@@ -60,7 +60,7 @@ def load_finished(run: Run) -> Adaptation:
     return Adaptation(student, teacher, run.folder, read_json(run.folder / REPORT))
 
 
-def finish(run: Run, learner: Learner, material: Material) -> Adaptation:
+def finish(run: Run, learner: Learner, material: Material) -> None:
     """Export student and teacher with their scores on A's hold-out, and write the report."""
     holdout = {
         "student": _export(run, learner, material, STUDENT),
@@ -78,7 +78,6 @@ def finish(run: Run, learner: Learner, material: Material) -> Adaptation:
         "phases": [record.summary() for record in run.records],
     }
     write_json(run.folder / REPORT, report)
-    return load_finished(run)
 
 
 def _export(run: Run, learner: Learner, material: Material, name: str, phase: int | None = None) -> Evaluation:
@@ -97,10 +96,13 @@ def _export(run: Run, learner: Learner, material: Material, name: str, phase: in
         "fingerprints": material.fingerprints,
     }
     scorer = Scorer(traced, card, torch.device("cpu"))
-    with Task(f"Scoring the hold-out, {name}", len(material.holdout)) as task:
-        scores = [scorer.score(photo) for photo in task.each(material.holdout_photos)]
+    # A working image is its own working image: it gets the score of the photo, and is in the cache.
+    images = map(learner.photos.working, material.holdout_photos)
+    with Task(f"Scoring the hold-out, {name}", len(material.holdout)) as task, learner.profile.stage("hold-out"):
+        scores = scorer.score(task.each(images))
     evaluation = agreement(scores, material.holdout_labels)
-    save(traced, module, run.folder / name, {**card, "metrics": {"holdout": evaluation.to_dict()}})
+    with learner.profile.stage("export"):
+        save(traced, module, run.folder / name, {**card, "metrics": {"holdout": evaluation.to_dict()}})
     return evaluation
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ssiqa.data import LabelScale, read_image
 from ssiqa.device import pick_device
 from ssiqa.errors import DataError, SsiqaError
-from ssiqa.prefetch import prefetch
+from ssiqa.lanes import Lanes
 from ssiqa.torchscript import torchscript
 
 CARD = "ssiqa.json"
@@ -72,13 +72,21 @@ class Scorer:
         return np.array(scores, dtype=np.float64)
 
     def score_each(self, images: Iterable[Image]) -> Iterator[float | DataError]:
-        """Scores one by one, while the next images are decoded; the error in place of a score where one cannot be."""
-        for pixels in prefetch(_pixels_or_error, images):
-            if isinstance(pixels, DataError):
-                yield pixels
-                continue
-            with torch.inference_mode():
-                yield float(self._module(torch.from_numpy(pixels)[None].to(self._device))[0])
+        """Scores one by one, in order; the error in place of a score where there cannot be one.
+
+        On a CPU as many images are decoded and scored side by side as there are cores, on a GPU they are decoded ahead.
+        """
+        with Lanes() as lanes:
+            if self._device.type == "cpu":
+                yield from lanes.map(lambda image: self._score(_pixels_or_error(image)), images)
+            else:
+                yield from map(self._score, lanes.map(_pixels_or_error, images))
+
+    def _score(self, pixels: NDArray[np.uint8] | DataError) -> float | DataError:
+        if isinstance(pixels, DataError):
+            return pixels
+        with torch.inference_mode():
+            return float(self._module(torch.from_numpy(pixels)[None].to(self._device))[0])
 
 
 def load(path: str | PathLike[str], device: str = "cpu") -> Scorer:
@@ -126,4 +134,4 @@ def _pixels_or_error(image: Image) -> NDArray[np.uint8] | DataError:
         return DataError(
             f"An image array must be uint8 RGB of shape (height, width, 3), not {image.dtype} {image.shape}."
         )
-    return np.ascontiguousarray(image)
+    return np.require(image, requirements=["C", "W"])  # torch takes no read-only memory

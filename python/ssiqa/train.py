@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from math import ceil
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -11,20 +14,29 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
 from ssiqa.config import Schedule
+from ssiqa.crops import strong_crop
+from ssiqa.data import Photo
 from ssiqa.errors import SsiqaError
+from ssiqa.lanes import Lanes, batches
 from ssiqa.models import QualityModel
-from ssiqa.photos import Photos, random_crop
-from ssiqa.prefetch import batches
+from ssiqa.network import Network
+from ssiqa.photos import Photos
 from ssiqa.progress import Task
 from ssiqa.seeding import generator
 
+# Crops that a lane trains on at a time: activations of more outgrow its core's caches, fewer make products too small.
+_PART = 4
+
+_Part: TypeAlias = "tuple[float, tuple[Tensor | None, ...]]"
+
 
 def fit(
-    model: QualityModel,
+    network: Network,
     photos: Photos,
-    paths: list[Path],
+    examples: Sequence[Photo],
     targets: NDArray[np.float64],
     schedule: Schedule,
     *,
@@ -37,9 +49,9 @@ def fit(
     Each epoch sees each photo once, in a new order, as one random crop mirrored at random.
 
     Args:
-        model: Trained in place, on the device where it is.
+        network: Trained in place, on the device where it is.
         photos: Where working images come from.
-        paths: n photos.
+        examples: n photos.
         targets: ``(n,)`` on the internal scale.
         schedule: Epochs, learning rates, batch size.
         seed: Root seed; with ``phase``, epoch and photo it fixes order and crops.
@@ -52,35 +64,90 @@ def fit(
     Raises:
         SsiqaError: The loss is no longer finite.
     """
-    device = next(model.parameters()).device
-    optimizer = torch.optim.Adam(list(model.trainable()), lr=schedule.lr)
-    wanted = torch.from_numpy(targets).float()
-    losses = []
-    model.train()
+    optimizer = torch.optim.Adam(list(network.model.trainable()), lr=schedule.lr, fused=True)
+    clock, losses = photos.profile, []
+    network.model.train()
     for epoch in range(schedule.epochs):
-        order = generator(seed, "order", phase, epoch).permutation(len(paths)).tolist()
-        working = photos.working(paths[index] for index in order)
+        order = generator(seed, "order", phase, epoch).permutation(len(examples)).tolist()
         steps = batches(order, schedule.batch_size)
         total, seen = 0.0, 0
-        for number, step in enumerate(steps, start=1):
-            crops = [
-                random_crop(image, photos.preprocess.crop, generator(seed, "strong", phase, epoch, index), flip=True)
-                for index, image in zip(step, working, strict=False)
-            ]
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.rate(epoch, number / len(steps))
-            optimizer.zero_grad(set_to_none=True)
-            _, scores = model(photos.preprocess.normalize(torch.stack(crops).to(device)))
-            loss = F.smooth_l1_loss(scores, wanted[step].to(device))
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total += loss.item() * len(step)
-            seen += len(step)
-            task.advance(len(step), epoch=f"{epoch + 1}/{schedule.epochs}", loss=total / seen)
-        if not (np.isfinite(total) and all(torch.isfinite(parameter).all() for parameter in model.trainable())):
+        with Lanes(1 if network.is_random else ceil(schedule.batch_size / _PART)) as lanes:
+            one_pass = _Pass(network, photos, examples, targets, (seed, phase, epoch), lanes, order)
+            for number, step in enumerate(steps, start=1):
+                loss = one_pass.gradients(step)
+                with clock.stage("optimiser", images=len(step)):
+                    for group in optimizer.param_groups:
+                        group["lr"] = schedule.rate(epoch, number / len(steps))
+                    optimizer.step()
+                total += loss * len(step)
+                seen += len(step)
+                task.advance(len(step), epoch=f"{epoch + 1}/{schedule.epochs}", loss=total / seen)
+        if not (np.isfinite(total) and all(torch.isfinite(parameter).all() for parameter in network.model.trainable())):
             raise SsiqaError(f"Phase {phase} diverged; lower the learning rate, which is {schedule.lr:g}.")
-        losses.append(total / len(paths))
+        losses.append(total / len(examples))
     return losses
+
+
+class _Pass:
+    """One epoch's crops and their gradients.
+
+    On a CPU a step is computed in parts of a few crops, side by side; a GPU gets it whole, from crops cut ahead. Batch
+    norms are frozen and parts are summed in order, so that neither parts nor lanes change what a step does.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        photos: Photos,
+        examples: Sequence[Photo],
+        targets: NDArray[np.float64],
+        key: tuple[int, int, int],
+        lanes: Lanes,
+        order: Sequence[int],
+    ) -> None:
+        self._network, self._photos, self._examples, self._key, self._lanes = network, photos, examples, key, lanes
+        self._wanted = torch.from_numpy(targets).float()
+        self._parameters = list(network.model.trainable())
+        if network.device.type != "cpu":
+            self._ahead = lanes.map(lambda row: self._crop(row).pin_memory(), order)
+
+    def gradients(self, step: Sequence[int]) -> float:
+        """Give the parameters the gradients of a step's mean loss; that loss."""
+        total = 0.0
+        for number, (loss, gradients) in enumerate(self._parts(step)):
+            total += loss
+            for parameter, gradient in zip(self._parameters, gradients, strict=True):
+                if number == 0 or parameter.grad is None:
+                    parameter.grad = gradient
+                elif gradient is not None:
+                    parameter.grad += gradient
+        return total
+
+    def _parts(self, step: Sequence[int]) -> Iterator[_Part]:
+        if self._network.device.type == "cpu":
+
+            def part(rows: Sequence[int]) -> _Part:
+                return self._backpropagate(torch.cat([self._crop(row) for row in rows]), rows, len(rows) / len(step))
+
+            yield from self._lanes.map(part, batches(step, _PART))
+        else:
+            crops = torch.cat(list(islice(self._ahead, len(step)))).to(self._network.device, non_blocking=True)
+            yield self._backpropagate(crops.contiguous(memory_format=torch.channels_last), step, 1.0)
+
+    def _crop(self, row: int) -> Tensor:
+        image = self._photos.working(self._examples[row])
+        seed, phase, epoch = self._key
+        with self._photos.profile.stage("augment", images=1):
+            return strong_crop(image, self._photos.preprocess, generator(seed, "strong", phase, epoch, row))
+
+    def _backpropagate(self, crops: Tensor, rows: Sequence[int], share: float) -> _Part:
+        clock = self._photos.profile
+        with clock.stage("forward", images=len(rows)):
+            scores = self._network.train_scores(self._network.stem(crops))
+            loss = share * F.smooth_l1_loss(scores, self._wanted[rows].to(crops.device))
+        with clock.stage("backward", images=len(rows)):
+            gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+            return loss.item(), gradients
 
 
 def probe_head(model: QualityModel, features: NDArray[np.float32], targets: NDArray[np.float64]) -> None:

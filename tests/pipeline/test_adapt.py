@@ -276,7 +276,7 @@ def test_unreadable_photos(labeled: Path, unlabeled: Path, settings: dict[str, A
     (pool / "broken.jpg").write_bytes(b"not a photo")
     with pytest.raises(ssiqa.SsiqaError, match=r"broken\.jpg"):
         ssiqa.adapt(labeled, pool, tmp_path / "raised", **settings)
-    assert not (tmp_path / "raised").exists()
+    assert [path.name for path in (tmp_path / "raised").iterdir()] == [".cache"]
     report = ssiqa.adapt(labeled, pool, tmp_path / "skipped", on_error="skip", **settings).report
     assert list(report["data"]["unlabeled"]["skipped"]) == ["broken.jpg"]
     assert report["data"]["unlabeled"]["photos"] == UNLABELED

@@ -1,19 +1,28 @@
 from __future__ import annotations
 
+import copy
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ssiqa import train
+from ssiqa.cache import Cache
 from ssiqa.config import Schedule, make_config
+from ssiqa.crops import strong_crop, weak_crops
+from ssiqa.data import Photo
 from ssiqa.errors import SsiqaError
-from ssiqa.features import observe
+from ssiqa.features import Observer, Views
 from ssiqa.models import build_model
+from ssiqa.network import Network
 from ssiqa.photos import Photos
 from ssiqa.preprocess import Preprocess
+from ssiqa.profile import Profile
 from ssiqa.progress import Task
+from ssiqa.seeding import generator
 
 from .conftest import BACKBONE
 
@@ -27,16 +36,81 @@ def test_schedule_of_the_paper() -> None:
     assert rates == pytest.approx([2e-5, 2e-5, 2e-6, 2e-6, 2e-7, 2e-7])
 
 
-def test_training_learns_what_it_is_given(weights: Path, labeled: Path) -> None:
+@pytest.fixture
+def examples(labeled: Path) -> list[Photo]:
     paths = sorted(labeled.glob("deep/*.png"))
-    targets = np.linspace(-1, 1, len(paths))
+    return [Photo(path, hashlib.sha256(path.read_bytes()).digest()) for path in paths]
+
+
+def build(weights: Path, cache: Path, precision: str = "float32", frozen: float = 1 / 3) -> tuple[Network, Photos]:
     model = build_model(BACKBONE, weights)
-    photos = Photos(Preprocess.for_backbone(model.backbone, 176, 2))
-    schedule = Schedule(epochs=8, lr=3e-3, decay_every=8, batch_size=8)
+    model.freeze_first_layers(frozen)
+    preprocess = Preprocess.for_backbone(model.backbone, 176, 2)
+    network = Network(model, BACKBONE, preprocess.crop, torch.device("cpu"), precision)
+    return network, Photos(preprocess, Cache(cache, 1 << 30), Profile())
+
+
+def train_on(
+    network: Network, photos: Photos, examples: list[Photo], targets: np.ndarray, **schedule: float
+) -> list[float]:
+    plan = Schedule(**{"epochs": 1, "lr": 1e-3, "decay_every": 8, "batch_size": 8, **schedule})  # type: ignore[arg-type]
     with Task("test", 1) as task:
-        losses = train.fit(model, photos, paths, targets, schedule, seed=0, phase=0, task=task)
+        return train.fit(network, photos, examples, targets, plan, seed=0, phase=0, task=task)
+
+
+def look(network: Network, photos: Photos, examples: list[Photo], seed: int = 0, again: bool = False) -> Views:
+    with Task("test", 1) as task:
+        return Views.join(list(Observer(network, photos, 2, seed, task).look(examples, again=again)))
+
+
+def test_training_learns_what_it_is_given(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
+    network, photos = build(weights, tmp_path, frozen=0)
+    losses = train_on(network, photos, examples, np.linspace(-1, 1, len(examples)), epochs=8, lr=3e-3)
     assert len(losses) == 8
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_step_is_that_of_the_whole_batch(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
+    """Parts, lanes, halves and the native crops together: one step of plain torch on the same crops moves as far."""
+    targets = np.linspace(-1, 1, len(examples))
+    network, photos = build(weights, tmp_path)
+    plain = copy.deepcopy(network.model)
+    (loss,) = train_on(network, photos, examples, targets, batch_size=len(examples))
+
+    order = generator(0, "order", 0, 0).permutation(len(examples)).tolist()
+    crops = torch.cat(
+        [
+            strong_crop(photos.working(examples[row]), photos.preprocess, generator(0, "strong", 0, 0, row))
+            for row in order
+        ]
+    )
+    plain.train()
+    expected = F.smooth_l1_loss(plain(crops)[1], torch.from_numpy(targets).float()[order])
+    expected.backward()
+    torch.optim.Adam(list(plain.trainable()), lr=1e-3).step()
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+    moved = 0.0
+    before = build(weights, tmp_path)[0].model.state_dict()
+    for (name, found), wanted in zip(network.model.state_dict().items(), plain.state_dict().values(), strict=True):
+        # Adam's first step is the sign of the gradient: where that is all but 0, rounding decides.
+        differs = ((found - wanted).abs() > 1e-5).float().mean().item()
+        assert differs < 0.02, name
+        moved += (wanted - before[name]).abs().sum().item()
+    assert moved > 1
+
+
+def test_lanes_change_nothing(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
+    targets = np.linspace(-1, 1, len(examples))
+    states, threads = [], torch.get_num_threads()
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        try:
+            network, photos = build(weights, tmp_path)
+            train_on(network, photos, examples, targets)
+        finally:
+            torch.set_num_threads(threads)
+        states.append(network.model.state_dict())
+    assert all(torch.equal(first, second) for first, second in zip(*(state.values() for state in states), strict=True))
 
 
 def test_probed_head_is_the_ridge_regression(weights: Path) -> None:
@@ -49,26 +123,48 @@ def test_probed_head_is_the_ridge_regression(weights: Path) -> None:
     assert predicted.mean() == pytest.approx(targets.mean(), abs=1e-3)
 
 
-def test_divergence_is_named(weights: Path, labeled: Path) -> None:
-    paths = sorted(labeled.glob("deep/*.png"))[:8]
-    model = build_model(BACKBONE, weights)
-    photos = Photos(Preprocess.for_backbone(model.backbone, 176, 2))
-    schedule = Schedule(epochs=1, lr=1e-3, decay_every=1, batch_size=8)
-    with Task("test", 1) as task, pytest.raises(SsiqaError, match="Phase 0 diverged; lower the learning rate"):
-        train.fit(model, photos, paths, np.full(8, np.inf), schedule, seed=0, phase=0, task=task)
+def test_divergence_is_named(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
+    network, photos = build(weights, tmp_path)
+    with pytest.raises(SsiqaError, match="Phase 0 diverged; lower the learning rate"):
+        train_on(network, photos, examples[:8], np.full(8, np.inf))
 
 
-def test_views_are_means_over_seeded_crops(weights: Path, labeled: Path) -> None:
-    paths = sorted(labeled.glob("deep/*.png"))[:11]
-    model = build_model(BACKBONE, weights)
-    photos = Photos(Preprocess.for_backbone(model.backbone, 176, 2))
+def test_views_are_means_over_crops_of_the_photo_alone(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
+    network, photos = build(weights, tmp_path)
+    views = look(network, photos, examples)
+    assert views.features.shape == (len(examples), network.model.feature_dim)
+    assert np.array_equal(views.features[::-1][:3], look(network, photos, examples[::-1][:3]).features)
+    assert not np.allclose(views.features, look(network, photos, examples, seed=1).features, atol=1e-5)
 
-    def look(part: list[Path], key: int) -> np.ndarray:
-        with Task("test", 1) as task:
-            return observe(model, photos, part, crops=2, seed=0, key=(key,), task=task).features
+    first = examples[0]
+    rng = generator(0, "weak", int.from_bytes(first.digest, "little"))
+    with torch.no_grad():
+        features, scores = network.model.eval()(weak_crops(photos.working(first), 2, photos.preprocess, rng))
+    assert views.features[0] == pytest.approx(features.mean(0).numpy(), abs=1e-5)
+    assert views.scores[0] == pytest.approx(scores.mean().item(), abs=1e-5)
 
-    views = look(paths, 0)
-    assert views.shape == (11, model.feature_dim)
-    assert np.array_equal(views, look(paths, 0))
-    assert np.allclose(views[:3], look(paths[:3], 0), atol=1e-5)
-    assert not np.allclose(views, look(paths, 1), atol=1e-5)
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_kept_activations_change_nothing(
+    weights: Path, examples: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    network, photos = build(weights, tmp_path, precision)
+    assert network.has_stem
+    computed = look(network, photos, examples, again=True)
+    monkeypatch.setattr(network, "stem", None)  # from now on the cache must do
+    kept = look(network, photos, examples, again=True)
+    assert np.array_equal(computed.features, kept.features)
+    assert np.array_equal(computed.scores, kept.scores)
+
+
+def test_mixed_precision_is_near(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
+    """And trains float32 weights; which machines choose it is tested elsewhere."""
+    whole, mixed = (build(weights, tmp_path, precision) for precision in ("float32", "bfloat16"))
+    targets = np.linspace(-1, 1, len(examples))
+    losses = [train_on(network, photos, examples, targets)[0] for network, photos in (whole, mixed)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert all(parameter.dtype == torch.float32 for parameter in mixed[0].model.parameters())
+    features = [look(network, photos, examples).features for network, photos in (whole, mixed)]
+    assert features[1].dtype == np.float32
+    assert np.corrcoef(features[0].ravel(), features[1].ravel())[0, 1] > 0.999

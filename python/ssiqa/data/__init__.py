@@ -8,7 +8,7 @@ from ssiqa.data.folders import (
     read_labeled_folder,
     read_unlabeled_folder,
 )
-from ssiqa.data.images import ImageError, decode_image, find_images, read_image
+from ssiqa.data.images import ImageError, Photo, decode_image, find_images, read_bytes, read_image
 from ssiqa.data.labels import LabelScale
 from ssiqa.data.split import holdout_split, partition
 
@@ -18,12 +18,14 @@ __all__ = [
     "ImageError",
     "LabelScale",
     "LabeledFolder",
+    "Photo",
     "UnlabeledFolder",
     "check_images",
     "decode_image",
     "find_images",
     "holdout_split",
     "partition",
+    "read_bytes",
     "read_image",
     "read_labeled_folder",
     "read_unlabeled_folder",

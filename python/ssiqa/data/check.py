@@ -1,10 +1,8 @@
 """Reads every photo of a folder once, before any training, and takes the folder's fingerprint."""
 
 import hashlib
-import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,11 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ssiqa.data.images import ImageError, decode_image, quiet_opencv, read_bytes
+from ssiqa.data.images import ImageError, Photo, decode_image, quiet_opencv, read_bytes
 from ssiqa.errors import DataError
-
-# Futures handed to the pool at once: bounds the memory of a check of a million photos.
-_CHUNK = 1024
+from ssiqa.lanes import Lanes
 
 
 @dataclass(frozen=True)
@@ -25,11 +21,13 @@ class CheckResult:
 
     Attributes:
         readable: The photos that can be decoded, in the order given.
+        digests: The SHA-256 of each of them.
         skipped: Why each of the others was skipped.
         fingerprint: SHA-256 over the names, contents and labels of the readable photos; equal on every machine.
     """
 
     readable: tuple[str, ...]
+    digests: tuple[bytes, ...]
     skipped: dict[str, str]
     fingerprint: str
 
@@ -42,8 +40,9 @@ def check_images(
     labels: NDArray[np.float64] | None = None,
     groups: NDArray[np.int64] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    admit: Callable[[Photo, bytes], object] | None = None,
 ) -> CheckResult:
-    """Decodes every photo once.
+    """Reads every photo once, and decodes it.
 
     Args:
         root: The folder.
@@ -52,19 +51,23 @@ def check_images(
         labels: (n,) labels to cover by the fingerprint.
         groups: (n,) groups to cover by the fingerprint.
         progress: Called with the number of photos done and the number of all, after each.
+        admit: Called in place of decoding, with a photo and its bytes, by several threads at a time; `ImageError` says
+            that the photo cannot be used.
 
     Raises:
         ImageError: A photo cannot be read, and `on_error` is `raise`.
         DataError: No photo can be read.
     """
     readable: list[str] = []
+    digests: list[bytes] = []
     skipped: dict[str, str] = {}
     fingerprint = hashlib.sha256()
     columns = [column for column in (labels, groups) if column is not None]
     with quiet_opencv():
-        for position, (image, outcome) in enumerate(zip(images, _digests(root, images), strict=True)):
+        for position, (image, outcome) in enumerate(zip(images, _digests(root, images, admit or _decode), strict=True)):
             if isinstance(outcome, bytes):
                 readable.append(image)
+                digests.append(outcome)
                 fingerprint.update(_record(image, outcome, (column[position] for column in columns)))
             elif on_error == "raise":
                 raise outcome
@@ -74,23 +77,29 @@ def check_images(
                 progress(position + 1, len(images))
     if not readable:
         raise DataError(f"None of the {len(images)} images in {root} can be read: {next(iter(skipped.values()), '')}")
-    return CheckResult(tuple(readable), skipped, fingerprint.hexdigest())
+    return CheckResult(tuple(readable), tuple(digests), skipped, fingerprint.hexdigest())
 
 
-def _digests(root: Path, images: Sequence[str]) -> Iterator[bytes | ImageError]:
-    """Decodes the photos on all cores, and yields in order the digest of each file or why it cannot be used."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(images), _CHUNK):
-            yield from pool.map(_digest, [root / image for image in images[start : start + _CHUNK]])
+def _digests(
+    root: Path, images: Sequence[str], admit: Callable[[Photo, bytes], object]
+) -> Iterator[bytes | ImageError]:
+    """Looks at the photos on all cores, and yields in order the digest of each file or why it cannot be used."""
+
+    def digest(image: str) -> bytes | ImageError:
+        try:
+            data = read_bytes(root / image)
+            photo = Photo(root / image, hashlib.sha256(data).digest())
+            admit(photo, data)
+        except ImageError as error:
+            return error
+        return photo.digest
+
+    with Lanes() as lanes:
+        yield from lanes.map(digest, images)
 
 
-def _digest(path: Path) -> bytes | ImageError:
-    try:
-        data = read_bytes(path)
-        decode_image(data, str(path))
-    except ImageError as error:
-        return error
-    return hashlib.sha256(data).digest()
+def _decode(photo: Photo, data: bytes) -> None:
+    decode_image(data, str(photo.path))
 
 
 def _record(name: str, content: bytes, values: Iterable[float]) -> bytes:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,13 @@ UNSUPPORTED_EXTENSIONS = frozenset(
     {".heic", ".heif", ".avif", ".gif", ".jp2", ".jxl", ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw"}
 )
 """Photos too, but of kinds that are not read here; leaving them out must be said."""
+
+
+class Photo(NamedTuple):
+    """An image file and the SHA-256 of its content."""
+
+    path: Path
+    digest: bytes
 
 
 class ImageError(DataError):

@@ -1,0 +1,66 @@
+"""Where the time of a run goes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ssiqa.lanes import share
+
+NETWORK = ("forward", "backward", "optimiser")
+
+
+class Profile:
+    """Seconds and images of each stage; hand it to :func:`ssiqa.adapt` and print it afterwards.
+
+    A second of one of n lanes counts as 1/n, so that the stages and ``other`` (waiting for the last lane, reading
+    folders, loading the network, the interpreter) add up to the time that passed.
+
+    Example:
+        >>> profile = Profile()
+        >>> with profile.stage("decode", images=1):
+        ...     pass
+        >>> [stage.split()[0] for stage in str(profile).splitlines()[1:]]
+        ['decode', 'other', 'network']
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._started = time.perf_counter()
+        self._seconds: dict[str, float] = {}
+        self._images: dict[str, int] = {}
+
+    @contextmanager
+    def stage(self, name: str, images: int = 0) -> Iterator[None]:
+        """Count what happens inside as ``name``; stages do not nest."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = (time.perf_counter() - started) * share()
+            with self._lock:
+                self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+                self._images[name] = self._images.get(name, 0) + images
+
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """``{stage: {seconds, share, images}}``, ``other`` last."""
+        total = time.perf_counter() - self._started
+        seconds = {**self._seconds, "other": max(0.0, total - sum(self._seconds.values()))}
+        return {
+            name: {"seconds": spent, "share": spent / max(total, 1e-9), "images": float(self._images.get(name, 0))}
+            for name, spent in seconds.items()
+        }
+
+    def outside_network(self) -> float:
+        """Share (0..1) of the time that is not forward, backward or optimiser."""
+        return sum(stage["share"] for name, stage in self.to_dict().items() if name not in NETWORK)
+
+    def __str__(self) -> str:
+        lines = [f"{'stage':<12} {'seconds':>9} {'share':>7} {'images/s':>9}"]
+        for name, stage in self.to_dict().items():
+            rate = f"{stage['images'] / stage['seconds']:.1f}" if stage["images"] and stage["seconds"] else ""
+            lines.append(f"{name:<12} {stage['seconds']:>9.1f} {stage['share']:>7.1%} {rate:>9}".rstrip())
+        lines.append(f"network {'':<14} {1 - self.outside_network():>7.1%}")
+        return "\n".join(lines)
