@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ssiqa.data import LabelScale
 from ssiqa.errors import ExportError
 from ssiqa.files import to_json, written_beside
+from ssiqa.lanes import Lanes
 from ssiqa.models import QualityModel
 from ssiqa.preprocess import Preprocess
 from ssiqa.scorer import CARD
@@ -69,8 +70,8 @@ def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card:
         ExportError: A score differs by more than 1e-4 of the label scale; no file is written.
     """
     batches = [torch.from_numpy(_random_images(number)) for number in range(1, _CHECKED_IMAGES + 1)]
-    with torch.inference_mode():
-        expected = [eager(images).numpy() for images in batches]
+    with Lanes() as lanes:
+        expected = list(lanes.map(lambda images: _scores(eager, images), batches))
     with written_beside(path) as beside:
         with torchscript():
             torch.jit.save(traced, str(beside), _extra_files={CARD: to_json(card)})
@@ -84,12 +85,18 @@ def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card:
             )
 
 
+@torch.inference_mode()
+def _scores(module: ScoringModule, images: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    scores: np.ndarray[Any, np.dtype[np.float64]] = module(images).numpy()
+    return scores
+
+
 def _random_images(number: int, count: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A batch of 1 to 4 images of an odd size between 33 and 699 pixels: noise of random smoothness."""
+    """A batch of 1 or 2 images of an odd size between 33 and 699 pixels: noise of random smoothness."""
     rng = generator(0, "parity", number)
     height, width = (int(side) * 2 + 1 for side in rng.integers(16, 350, size=2))
     coarse = int(rng.integers(1, 12))
-    shape = (count or 1 + number % 4, -(-height // coarse), -(-width // coarse), 3)
+    shape = (count or 1 + number % 2, -(-height // coarse), -(-width // coarse), 3)
     blocks = rng.integers(0, 256, size=shape, dtype=np.uint8)
     return np.ascontiguousarray(blocks.repeat(coarse, axis=1).repeat(coarse, axis=2)[:, :height, :width])
 

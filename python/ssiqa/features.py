@@ -101,13 +101,13 @@ class Observer:
         with self._photos.profile.stage("cache"):
             kept = self._photos.cache.get(key)
         if kept is not None:
-            return torch.from_numpy(np.array(kept)).contiguous(memory_format=torch.channels_last)
+            return _channels_first(torch.from_numpy(np.array(kept)))
         crops = self._cut(photo)
         with self._photos.profile.stage("forward"):
             activations = self._network.stem(crops)
         if again:
             with self._photos.profile.stage("cache"):
-                self._photos.cache.put(key, activations.numpy())
+                self._photos.cache.put(key, _channels_last(activations).contiguous().numpy())
         return activations
 
     def _cut(self, photo: Photo) -> Tensor:
@@ -123,3 +123,12 @@ class Observer:
                 features.view(-1, self._crops, features.shape[1]).mean(1).cpu().numpy(),
                 scores.double().view(-1, self._crops).mean(1).cpu().numpy(),
             )
+
+
+def _channels_last(activations: Tensor) -> Tensor:
+    """Images in the order in which they lie in memory; tokens as they are."""
+    return activations.permute(0, 2, 3, 1) if activations.ndim == 4 else activations
+
+
+def _channels_first(activations: Tensor) -> Tensor:
+    return activations.permute(0, 3, 1, 2) if activations.ndim == 4 else activations

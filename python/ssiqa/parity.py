@@ -3,6 +3,7 @@
 import json
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
@@ -10,9 +11,14 @@ import torch
 def main(scorer_path: str, images_path: str) -> None:
     warnings.simplefilter("ignore", Warning)
     scorer = torch.jit.load(scorer_path, map_location="cpu")  # type: ignore[no-untyped-call]
-    with torch.inference_mode():
-        scores = [scorer(images).tolist() for images in torch.load(images_path, weights_only=True)]
-    json.dump(scores, sys.stdout)
+
+    def score(images: torch.Tensor) -> list[float]:
+        with torch.inference_mode():
+            return scorer(images).tolist()  # type: ignore[no-any-return]
+
+    batches = torch.load(images_path, weights_only=True)
+    with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        json.dump(list(pool.map(score, batches)), sys.stdout)
 
 
 if __name__ == "__main__":

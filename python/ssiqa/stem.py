@@ -63,40 +63,41 @@ def _cut(backbone: nn.Module, *, train: bool) -> tuple[fx.GraphModule, fx.GraphM
     """
     was_training = backbone.training
     backbone.train(train)
+    root = nn.Sequential(backbone)  # takes crops alone, whatever options the backbone takes beside them
     try:
-        nodes = list(_Tracer().trace(backbone).nodes)
+        nodes = list(_Tracer().trace(root).nodes)
     finally:
         backbone.train(was_training)
     place = {node: number for number, node in enumerate(nodes)}
     last_user = [max((place[user] for user in node.users), default=number) for number, node in enumerate(nodes)]
-    first_trained = next(number for number, node in enumerate(nodes) if _is_trained(backbone, node))
+    first_trained = next(number for number, node in enumerate(nodes) if _is_trained(root, node))
     for cut in range(first_trained - 1, 0, -1):
         crossing = [number for number in range(cut + 1) if last_user[number] > cut]
         if crossing == [cut]:
             break
     else:
         raise ValueError("no single tensor leads from its frozen layers to the others")
-    return _graph(backbone, nodes[: cut + 1]), _graph(backbone, nodes[cut + 1 :], takes=nodes[cut])
+    return _graph(root, nodes[: cut + 1]), _graph(root, nodes[cut + 1 :], takes=nodes[cut])
 
 
-def _is_trained(backbone: nn.Module, node: fx.Node) -> bool:
+def _is_trained(root: nn.Module, node: fx.Node) -> bool:
     if node.op == "call_module":
-        return any(parameter.requires_grad for parameter in backbone.get_submodule(str(node.target)).parameters())
+        return any(parameter.requires_grad for parameter in root.get_submodule(str(node.target)).parameters())
     if node.op == "get_attr":
         owner, _, attribute = str(node.target).rpartition(".")
-        value = getattr(backbone.get_submodule(owner), attribute)
+        value = getattr(root.get_submodule(owner), attribute)
         return isinstance(value, Tensor) and value.requires_grad
     return node.op == "output"
 
 
-def _graph(backbone: nn.Module, nodes: list[fx.Node], takes: fx.Node | None = None) -> fx.GraphModule:
+def _graph(root: nn.Module, nodes: list[fx.Node], takes: fx.Node | None = None) -> fx.GraphModule:
     graph = fx.Graph()
     copies = {} if takes is None else {takes: graph.placeholder("activations")}
     for node in nodes:
         copies[node] = graph.node_copy(node, copies.__getitem__)
     if nodes[-1].op != "output":
         graph.output(copies[nodes[-1]])
-    return fx.GraphModule(backbone, graph)
+    return fx.GraphModule(root, graph)
 
 
 def _fingerprint(stem: fx.GraphModule) -> str:

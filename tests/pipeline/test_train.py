@@ -72,7 +72,7 @@ def test_training_learns_what_it_is_given(weights: Path, examples: list[Photo], 
 
 def test_a_step_is_that_of_the_whole_batch(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
     """Parts, lanes, halves and the native crops together: one step of plain torch on the same crops moves as far."""
-    targets = np.linspace(-1, 1, len(examples))
+    targets = np.linspace(-1, 2, len(examples))  # with a sum, so that no gradient is 0 but for rounding
     network, photos = build(weights, tmp_path)
     plain = copy.deepcopy(network.model)
     (loss,) = train_on(network, photos, examples, targets, batch_size=len(examples))
@@ -96,7 +96,7 @@ def test_a_step_is_that_of_the_whole_batch(weights: Path, examples: list[Photo],
         differs = ((found - wanted).abs() > 1e-5).float().mean().item()
         assert differs < 0.02, name
         moved += (wanted - before[name]).abs().sum().item()
-    assert moved > 1
+    assert moved > 0.1
 
 
 def test_lanes_change_nothing(weights: Path, examples: list[Photo], tmp_path: Path) -> None:

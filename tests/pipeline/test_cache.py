@@ -1,0 +1,151 @@
+"""The cache: whole entries or none, bounded, and never needed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssiqa.cache import Cache, open_cache
+from ssiqa.errors import SsiqaError
+
+KIB = 1024
+
+
+def entry(number: int, size: int = 100 * KIB) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, size, dtype=np.uint8)
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_gives_back_what_it_took(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 1 << 20)
+    arrays = {
+        "aa1": entry(0).reshape(20, 256, 20),
+        "aa2": np.float32([[1.5, np.nan]]),
+        "bb1": np.zeros((0, 3), np.uint8),
+    }
+    for key, array in arrays.items():
+        assert key not in cache
+        assert cache.get(key) is None
+        cache.put(key, array)
+    for key, array in arrays.items():
+        found = Cache(tmp_path, 1 << 20).get(key)
+        assert key in cache
+        assert found is not None
+        assert not found.flags.writeable
+        assert np.array_equal(found, array, equal_nan=found.dtype == np.float32)
+        assert found.dtype == array.dtype
+
+
+@pytest.mark.parametrize("damage", ["a pixel", "the header", "the end", "everything"])
+def test_a_damaged_entry_is_said_and_gone(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    Cache(tmp_path, 1 << 20).put("aa", entry(0))
+    (path,) = files(tmp_path)
+    data = bytearray(path.read_bytes())
+    if damage == "the end":
+        del data[-1000:]
+    elif damage == "everything":
+        data.clear()
+    else:
+        data[1000 if damage == "a pixel" else 60] ^= 1
+    path.write_bytes(data)
+    cache = Cache(tmp_path, 1 << 20)
+    assert cache.get("aa") is None
+    assert "is damaged" in caplog.text
+    assert files(tmp_path) == []
+    cache.put("aa", entry(0))
+    assert np.array_equal(cache.get("aa"), entry(0))
+
+
+def test_never_grows_beyond_its_limit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = Cache(tmp_path, 350 * KIB)
+    for number in range(6):
+        cache.put(f"{number:02}", entry(number))
+    assert sum(path.stat().st_size for path in files(tmp_path)) <= 350 * KIB
+    assert [f"{number:02}" in cache for number in range(6)] == [True] * 3 + [False] * 3
+    assert caplog.text.count("is full") == 1
+
+
+def test_what_nobody_uses_makes_room(tmp_path: Path) -> None:
+    for number in range(3):
+        Cache(tmp_path, 1 << 20).put(f"{number:02}", entry(number))
+        os.utime(tmp_path / f"{number:02}" / f"{number:02}.npy", (1000 + number, 1000 + number))
+    cache = Cache(tmp_path, 350 * KIB)
+    assert cache.get("00") is not None  # in use from now on, although it was the oldest
+    cache.put("03", entry(3))
+    assert [f"{number:02}" in cache for number in range(4)] == [True, False, True, True]
+
+
+def test_nothing_is_kept_in_no_room(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", 0)
+    cache.put("aa", entry(0))
+    assert cache.get("aa") is None
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_disk_that_cannot_be_written_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    cache = Cache(tmp_path, 1 << 20)
+    monkeypatch.setattr(np, "save", full)
+    cache.put("aa", entry(0))
+    cache.put("bb", entry(1))
+    assert caplog.text.count("no space left") == 1
+    assert files(tmp_path) == []
+
+
+def test_half_written_files_of_the_dead_are_swept(tmp_path: Path) -> None:
+    shelf = tmp_path / "aa"
+    shelf.mkdir()
+    for name, age in (("old", 1e6), ("new", 0)):
+        (shelf / f"{name}.npy.1.2.part").write_bytes(b"half")
+        now = (shelf / f"{name}.npy.1.2.part").stat().st_mtime
+        os.utime(shelf / f"{name}.npy.1.2.part", (now - age, now - age))
+    Cache(tmp_path, 1 << 20).put("aa", entry(0))
+    assert [path.name for path in files(tmp_path)] == ["aa.npy", "new.npy.1.2.part"]
+
+
+def test_shared_by_many(tmp_path: Path) -> None:
+    """Several caches on one folder, each used by several threads, while entries are removed under their hands."""
+    caches = [Cache(tmp_path, 1 << 30) for _ in range(3)]
+
+    def use(number: int) -> bool:
+        cache, key = caches[number % 3], f"{number % 7:02}"
+        if number % 11 == 0:
+            (tmp_path / key / f"{key}.npy").unlink(missing_ok=True)
+        found = cache.get(key)
+        if found is None:
+            cache.put(key, entry(number % 7))
+            return True
+        return bool(np.array_equal(found, entry(number % 7)))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(use, range(300)))
+
+
+def test_remove(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", 1 << 20)
+    cache.remove()
+    cache.put("aa", entry(0))
+    cache.remove()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_bad_arguments_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    (tmp_path / "file").touch()
+    with pytest.raises(SsiqaError, match="is a file; give a folder for the cache"):
+        open_cache(tmp_path / "file", 1)
+    for size in (-1, float("nan"), float("inf"), "1", True):
+        with pytest.raises(SsiqaError, match=r"cache_size is .*; it must be a number of GiB, 0 or more"):
+            open_cache(tmp_path, size)  # type: ignore[arg-type]
