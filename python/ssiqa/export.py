@@ -38,11 +38,11 @@ class ScoringModule(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 RGB ``(n, H, W, 3)`` to float64 scores ``(n,)``."""
-        crops = self.preprocess.grid_crops(self.preprocess.working_images(images))
+        working = self.preprocess.normalize(self.preprocess.working_images(images))
         # Row by row of the grid: activations of all its crops would outgrow what the C library keeps, and be faulted in
         # anew in each layer.
-        rows = [self.model(self.preprocess.normalize(row.flatten(0, 1)))[1] for row in crops.unbind(1)]
-        internal = torch.stack(rows).double().view(self.preprocess.grid, -1, self.preprocess.grid).mean((0, 2))
+        rows = [self.model(row)[1].view(self.preprocess.grid, -1) for row in self.preprocess.grid_rows(working)]
+        internal = torch.stack(rows).double().mean((0, 1))
         score: Tensor = internal * (self.scale.sign * self.scale.std) + self.scale.mean
         return score
 

@@ -61,12 +61,15 @@ class Preprocess:
         scaled = (2 * self.short_side * side + shorter) // (2 * shorter)
         return torch.clamp(scaled, max=LONGEST_OVER_SHORTEST * self.short_side)
 
-    def grid_crops(self, working: Tensor) -> Tensor:
-        """Float ``(n, 3, h, w)`` to the scoring crops ``(n, grid, grid, 3, crop, crop)``."""
+    def grid_rows(self, working: Tensor) -> list[Tensor]:
+        """``(n, 3, h, w)`` to the scoring crops, a tensor ``(grid * n, 3, crop, crop)`` for each row of the grid.
+
+        In it, the crops of all images at one place follow each other, from left to right.
+        """
         tops = self._grid_offsets(torch.as_tensor(working.shape[2]))
         lefts = self._grid_offsets(torch.as_tensor(working.shape[3]))
         rows = [working.narrow(2, top, self.crop) for top in tops]
-        return torch.stack([torch.stack([row.narrow(3, left, self.crop) for left in lefts], 1) for row in rows], 1)
+        return [torch.cat([row.narrow(3, left, self.crop) for left in lefts]) for row in rows]
 
     def _grid_offsets(self, side: Tensor) -> list[Tensor]:
         room = side - self.crop
@@ -74,13 +77,13 @@ class Preprocess:
             return [room // 2]
         return [(room * step) // (self.grid - 1) for step in range(self.grid)]
 
-    def normalize(self, crops: Tensor) -> Tensor:
-        """Crops in 0..255 to the backbone's channels-last input.
+    def normalize(self, images: Tensor) -> Tensor:
+        """Working images or crops in 0..255 to the backbone's channels-last input.
 
         Plain numbers rather than a tensor of means: a trace would bind such a tensor to the device it was made on.
         """
         channels = [
-            (crops[:, channel] - 255 * mean) / (255 * std)
+            (images[:, channel] - 255 * mean) / (255 * std)
             for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True))
         ]
         return torch.stack(channels, dim=1).contiguous(memory_format=torch.channels_last)

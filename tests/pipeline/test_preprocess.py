@@ -37,15 +37,15 @@ def test_shrinking_is_antialiased() -> None:
 
 def test_grid_reaches_all_borders_evenly() -> None:
     working = torch.arange(64 * 96).float().view(1, 1, 64, 96).expand(1, 3, -1, -1)
-    crops = make().grid_crops(working)
-    assert crops.shape == (1, 3, 3, 3, 32, 32)
-    corners = [(int(crop[0, 0, 0]) // 96, int(crop[0, 0, 0]) % 96) for crop in crops.flatten(0, 2)]
+    rows = make().grid_rows(working)
+    assert [row.shape for row in rows] == [(3, 3, 32, 32)] * 3
+    corners = [(int(crop[0, 0, 0]) // 96, int(crop[0, 0, 0]) % 96) for row in rows for crop in row]
     assert corners == [(top, left) for top in (0, 16, 32) for left in (0, 32, 64)]
 
 
 def test_single_crop_is_central() -> None:
     working = torch.arange(64 * 64).float().view(1, 1, 64, 64).expand(1, 3, -1, -1)
-    assert int(make(grid=1).grid_crops(working)[0, 0, 0, 0, 0, 0]) == 16 * 64 + 16
+    assert int(make(grid=1).grid_rows(working)[0][0, 0, 0, 0]) == 16 * 64 + 16
 
 
 def test_normalisation_per_channel() -> None:
