@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ CACHE_GIB = 16.0
 logger = logging.getLogger("ssiqa")
 
 _CHECKSUM_BYTES = 4
+_AROUND = 256
+"""At least what stands in a file around an array."""
 _STALE_SECONDS = 24 * 3600.0
 
 
@@ -58,8 +61,7 @@ class Cache:
         self._lock = threading.Lock()
         self._opened = time.time()
         self._checked: set[str] = set()
-        self._entries: dict[str, tuple[float, int]] | None = None
-        self._used = 0
+        self._used: int | None = None  # not known before something is kept
         self._full = False
 
     def __contains__(self, key: str) -> bool:
@@ -83,7 +85,7 @@ class Cache:
 
     def put(self, key: str, array: NDArray[Any]) -> None:
         """Keep the array, if there is room for it."""
-        path, size = self._path(key), array.nbytes
+        path, size = self._path(key), array.nbytes + _AROUND
         if not self._reserve(size):
             return
         beside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
@@ -109,10 +111,10 @@ class Cache:
         with self._lock:
             if self._full:
                 return False
-            if self._entries is None:
-                self._scan()
+            if self._used is None:
+                self._used = sum(bytes_ for _, bytes_, _ in self._entries())
             if self._used + size > self.limit:
-                self._make_room(size)
+                self._used = self._make_room(size)
             fits = self._used + size <= self.limit
             if fits:
                 self._used += size
@@ -131,27 +133,31 @@ class Cache:
                 why,
             )
 
-    def _scan(self) -> None:
-        self._entries = {}
-        for shelf in os.scandir(self.folder) if self.folder.is_dir() else ():
-            for item in os.scandir(shelf) if shelf.is_dir() else ():
-                found = item.stat()
-                if item.name.endswith(".npy"):
-                    self._entries[item.path] = (found.st_mtime, found.st_size)
-                elif item.name.endswith(".part") and found.st_mtime < self._opened - _STALE_SECONDS:
-                    Path(item.path).unlink(missing_ok=True)  # of a process that was killed while it wrote
-        self._used = sum(size for _, size in self._entries.values())
+    def _entries(self) -> list[tuple[float, int, Path]]:
+        """Time of the last use, bytes and place of each entry, whichever process made it."""
+        entries = []
+        for path in self.folder.glob("*/*"):
+            with suppress(FileNotFoundError):  # another process makes room too
+                found = path.stat()
+                if path.suffix == ".npy":
+                    entries.append((found.st_mtime, found.st_size, path))
+                elif path.suffix == ".part" and found.st_mtime < self._opened - _STALE_SECONDS:
+                    path.unlink()  # of a process that was killed while it wrote
+        return entries
 
-    def _make_room(self, size: int) -> None:
-        """Remove what nobody has used since this process began, the oldest first."""
-        self._scan()  # other processes write and remove too, and times tell what is used
-        assert self._entries is not None
-        for path, (used, freed) in sorted(self._entries.items(), key=lambda entry: entry[1]):
-            if used >= self._opened or self._used + size <= self.limit:
+    def _make_room(self, size: int) -> int:
+        """Remove what nobody has used since this process began, the oldest first; the bytes that are left.
+
+        A tenth of the limit at a time, because looking for it takes long.
+        """
+        entries = sorted(self._entries())
+        left, enough = sum(bytes_ for _, bytes_, _ in entries), min(self.limit - size, self.limit * 9 // 10)
+        for used, bytes_, path in entries:
+            if used >= self._opened or left <= enough:
                 break
-            Path(path).unlink(missing_ok=True)
-            self._used -= freed
-        self._entries = {}
+            path.unlink(missing_ok=True)
+            left -= bytes_
+        return left
 
 
 def _is_whole(path: Path) -> bool:

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 import ssiqa
 from ssiqa import _core
 from ssiqa import adaptation as module
+from ssiqa.device import pick_precision
 
 from .conftest import LABELED, UNLABELED, texture, write_photo
 
@@ -231,6 +232,8 @@ def test_file_names_that_are_not_unicode(
         ({"sed": 1}, "No setting 'sed'; there are: backbone"),
         ({"preset": "fast"}, "No preset 'fast'; there are: default, paper"),
         ({"device": "tpu"}, "No device 'tpu'; there are: auto, cpu, cuda"),
+        ({"precision": "half"}, "No precision 'half'; there are: auto, float32, bfloat16"),
+        ({"cache_size": -1}, "cache_size is -1; it must be a number of GiB, 0 or more"),
         ({"on_error": "Raise"}, "on_error is 'Raise'; it must be one of: raise, skip"),
     ],
 )
@@ -307,3 +310,95 @@ def test_small_and_extreme_photos_are_taken(
     write_photo(pool / "panorama.png", texture(1, 0, size=(20, 2000)))
     adaptation = ssiqa.adapt(labeled, pool, tmp_path / "run", **settings)
     assert np.isfinite(adaptation.student.score([pool / "dot.png", pool / "panorama.png"])).all()
+
+
+def entries(cache: Path) -> int:
+    return sum(1 for path in cache.rglob("*.npy") if path.is_file())
+
+
+def test_a_second_run_on_the_same_photos_decodes_nothing(
+    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    decoded = []
+    for number in range(2):
+        profile = ssiqa.Profile()
+        ssiqa.adapt(
+            labeled, unlabeled, tmp_path / f"run{number}", cache_dir=tmp_path / "cache", profile=profile, **settings
+        )
+        decoded.append(profile.to_dict().get("decode", {"images": 0})["images"])
+        assert_same_student(adaptation.output_dir, tmp_path / f"run{number}")
+    assert decoded == [LABELED + UNLABELED, 0]
+
+
+@pytest.mark.parametrize("trouble", ["no room", "damage", "removal"])
+def test_a_cache_that_fails_changes_nothing_but_the_time(
+    adaptation: ssiqa.Adaptation,
+    labeled: Path,
+    unlabeled: Path,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    trouble: str,
+) -> None:
+    real = module.teach
+
+    def harmed(learner: Any, material: Any) -> Any:
+        for number, path in enumerate(sorted((tmp_path / "cache").rglob("*.npy"))):
+            if trouble == "damage" and number % 3 == 0:
+                path.write_bytes(path.read_bytes()[:-9] + b"123456789")
+            elif trouble == "removal":
+                path.unlink()
+        return real(learner, material)
+
+    monkeypatch.setattr(module, "teach", harmed)
+    size = 3e-4 if trouble == "no room" else 1
+    ssiqa.adapt(labeled, unlabeled, tmp_path / "run", cache_dir=tmp_path / "cache", cache_size=size, **settings)
+    assert_same_student(adaptation.output_dir, tmp_path / "run")
+    if trouble != "removal":
+        assert ("is full" if trouble == "no room" else "is damaged") in caplog.text
+
+
+def test_the_runs_own_cache_goes_when_the_run_is_finished(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    real = module.teach
+    monkeypatch.setattr(module, "teach", lambda *a: (seen.append(entries(tmp_path / "run/.cache")), real(*a))[1])
+    ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **{**settings, "blocks": 1})
+    assert seen == [LABELED + UNLABELED]
+    assert not (tmp_path / "run/.cache").exists()
+
+
+def test_a_photo_that_changes_during_the_run_is_named(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = tmp_path / "pool"
+    shutil.copytree(unlabeled, pool)
+    real = module.increment
+
+    def after_a_change(*arguments: Any) -> Any:
+        write_photo(pool / "03.png", texture(77, 0.0))
+        return real(*arguments)
+
+    monkeypatch.setattr(module, "increment", after_a_change)
+    with pytest.raises(ssiqa.SsiqaError, match=r"03\.png has changed since the run began"):
+        ssiqa.adapt(labeled, pool, tmp_path / "run", cache_size=0, **{**settings, "blocks": 1})
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"), [(["avx2"], "float32"), (["avx512_bf16"], "bfloat16"), (["amx_bf16"], "bfloat16")]
+)
+def test_mixed_precision_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, features: list[str], expected: str
+) -> None:
+    monkeypatch.setattr(_core, "cpu_features", lambda: features)
+    assert pick_precision("auto", torch.device("cpu")) == expected
+    assert pick_precision("float32", torch.device("cpu")) == "float32"
+
+
+def test_a_run_in_mixed_precision(labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    report = ssiqa.adapt(labeled, unlabeled, tmp_path, precision="bfloat16", **{**settings, "blocks": 1}).report
+    assert report["precision"] == "bfloat16"
+    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*precision"):
+        ssiqa.adapt(labeled, unlabeled, tmp_path, precision="float32", **{**settings, "blocks": 1})

@@ -108,8 +108,20 @@ def test_adapt_says_what_it_gave(
     pool = tmp_path / "pool"
     shutil.copytree(unlabeled, pool)
     (pool / "broken.jpg").write_bytes(b"no photo")
-    result = ssiqa_command("adapt", labeled, pool, "-o", tmp_path / "run", "--on-error", "skip", *option_list(settings))
+    options = [
+        "--on-error",
+        "skip",
+        "--cache",
+        tmp_path / "cache",
+        "--cache-size",
+        1,
+        "--profile",
+        *option_list(settings),
+    ]
+    result = ssiqa_command("adapt", labeled, pool, "-o", tmp_path / "run", *options)
     assert result.exit_code == 0, result.output
+    assert re.search(r"^forward +[\d.]+ +[\d.]+% +[\d.]+$", result.stdout, re.MULTILINE)
+    assert list((tmp_path / "cache").rglob("*.npy"))
     for part in ("before adaptation", "after adaptation", "1 unlabelled photos could not be read", "Next: ssiqa score"):
         assert part in result.stdout
     # Not on a terminal: log lines with phase, epoch, loss and speed instead of a bar.

@@ -1,0 +1,77 @@
+"""How time and memory grow with the number of unlabelled photos, which are links to the same few.
+
+python -m benchmarks.growth LABELED UNLABELED [--sizes 1000 10000 100000]
+
+A tiny network with random weights, one epoch and one crop a photo: what grows faster than the photos would show.
+Each size runs in a fresh process with a fresh cache. The links are photos of their own to everything but the cache of
+decoded photos, which knows content and not names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import save_file
+
+from ssiqa.data import read_unlabeled_folder
+
+BACKBONE = "test_efficientnet"
+CODE = """
+import json, sys, time
+import ssiqa
+from benchmarks import memory
+labeled, unlabeled, run, weights = sys.argv[1:]
+once = ssiqa.Schedule(epochs=1, lr=1e-5, decay_every=1)
+profile = ssiqa.Profile()
+started = time.perf_counter()
+few = {"frozen": 0.0, "short_side": 160, "grid": 1, "weak_crops": 1, "teacher": once, "student": once}
+tiny = {"backbone": "test_efficientnet", "weights": weights}
+report = ssiqa.adapt(labeled, unlabeled, run, profile=profile, **few, **tiny).report
+print(json.dumps({"seconds": time.perf_counter() - started, "peak": memory.peak(), "stages": profile.to_dict(),
+                  "photos": report["data"]["unlabeled"]["photos"]}))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Growth with the number of unlabelled photos.")
+    parser.add_argument("labeled", type=Path)
+    parser.add_argument("unlabeled", type=Path)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 10_000, 100_000])
+    arguments = parser.parse_args()
+    images = [arguments.unlabeled / image for image in read_unlabeled_folder(arguments.unlabeled).images]
+    found = {}
+    with tempfile.TemporaryDirectory() as place:
+        weights = Path(place) / "tiny.safetensors"
+        torch.manual_seed(0)
+        save_file(timm.create_model(BACKBONE, pretrained=False).state_dict(), weights)
+        for size in arguments.sizes:
+            pool = Path(place) / f"pool-{size}"
+            for number in range(size):
+                source = images[number % len(images)]
+                link = pool / f"{number // 1000:03}" / f"{number:06}{source.suffix}"
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(source.resolve())
+            command = [sys.executable, "-c", CODE, arguments.labeled, pool, Path(place) / f"run-{size}", weights]
+            done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
+            found[size] = json.loads(done.stdout.splitlines()[-1])
+            print(f"{size} photos: {found[size]['seconds']:.1f} s, peak {found[size]['peak'] / 1e6:.0f} MB", flush=True)
+    least = min(found)
+    stages = sorted({name for result in found.values() for name in result["stages"]})
+    print("\n| unlabelled photos | time | of each more | peak memory | " + " | ".join(stages) + " |")
+    print("|---:|---:|---:|---:|" + "---:|" * len(stages))
+    for size, result in found.items():
+        more = result["seconds"] - found[least]["seconds"]
+        each = f"{1e3 * more / (size - least):.2f} ms" if size > least else ""
+        spent = " | ".join(f"{result['stages'].get(name, {'seconds': 0})['seconds']:.1f}" for name in stages)
+        print(f"| {size} | {result['seconds']:.1f} s | {each} | {result['peak'] / 1e6:.0f} MB | {spent} |")
+
+
+if __name__ == "__main__":
+    main()
