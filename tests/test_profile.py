@@ -47,3 +47,17 @@ def test_failed_work_counts_too() -> None:
     with pytest.raises(ValueError, match="stop"), profile.stage("decode"):
         raise ValueError("stop")
     assert "decode" in profile.to_dict()
+
+
+def test_a_stage_within_a_stage_counts_once() -> None:
+    profile = Profile()
+    with profile.stage("scoring"):
+        time.sleep(0.05)
+        for _ in range(2):
+            with profile.stage("decode"):
+                time.sleep(0.05)
+    with profile.stage("scoring"):
+        time.sleep(0.05)
+    found = profile.to_dict()
+    assert found["scoring"]["seconds"] == pytest.approx(0.1, abs=0.03)
+    assert found["decode"]["seconds"] == pytest.approx(0.1, abs=0.03)

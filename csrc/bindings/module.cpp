@@ -127,5 +127,6 @@ PYBIND11_MODULE(_core, m) {
   bind_selection(m);
   bind_band(m);
   bind_crops(m);
-  m.def("keep_freed_memory", keep_freed_memory, py::arg("keep"));
+  m.def("keep_freed_memory", keep_freed_memory, py::call_guard<py::gil_scoped_release>());
+  m.def("release_freed_memory", release_freed_memory, py::call_guard<py::gil_scoped_release>());
 }

@@ -7,21 +7,37 @@
 #include <malloc.h>
 
 #include <limits>
+#include <mutex>
 #endif
 
 namespace ssiqa {
 
-bool keep_freed_memory([[maybe_unused]] bool keep) {
 #ifdef __GLIBC__
-  constexpr int kLargest = 32 << 20;  // glibc accepts no larger threshold
-  constexpr int kUsual = 128 << 10;   // of both, as glibc starts
-  const bool done = mallopt(M_MMAP_THRESHOLD, keep ? kLargest : kUsual) == 1 &&
-                    mallopt(M_TRIM_THRESHOLD, keep ? std::numeric_limits<int>::max() : kUsual) == 1;
-  if (!keep) malloc_trim(0);
-  return done;
-#else
-  return false;
-#endif
+namespace {
+
+constexpr int kLargestBlock = 32 << 20;  // glibc accepts no more
+
+std::mutex mutex;
+int keeping = 0;
+
+}  // namespace
+
+void keep_freed_memory() {
+  const std::lock_guard lock(mutex);
+  if (keeping++ > 0) return;
+  mallopt(M_MMAP_THRESHOLD, kLargestBlock);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
+
+void release_freed_memory() {
+  const std::lock_guard lock(mutex);
+  if (--keeping > 0) return;
+  mallopt(M_TRIM_THRESHOLD, 2 * kLargestBlock);
+  malloc_trim(0);
+}
+#else
+void keep_freed_memory() {}
+void release_freed_memory() {}
+#endif
 
 }  // namespace ssiqa

@@ -15,7 +15,7 @@ from ssiqa.features import Views, predictions
 from ssiqa.learner import Learner
 from ssiqa.material import Material, OnError, RatedPhotos, gather
 from ssiqa.profile import Profile
-from ssiqa.results import Adaptation, finish, is_finished, load_finished
+from ssiqa.results import REPORT, Adaptation, finish, is_finished, load_finished
 from ssiqa.run import PhaseRecord, Run, check_folder, open_run
 
 OWN_CACHE = ".cache"
@@ -74,7 +74,9 @@ def adapt(
     folder = Path(output_dir or f"runs/{Path(labeled_dir).resolve().name}-to-{Path(unlabeled_dir).resolve().name}")
     identity = config.identity() | {"device": where.type, "precision": numbers}
     check_folder(folder, identity)
-    cache = open_cache(Path(cache_dir) if cache_dir else folder / OWN_CACHE, cache_size)
+    cache = open_cache(folder / OWN_CACHE if cache_dir is None else Path(cache_dir), cache_size)
+    if (folder / REPORT).is_file():
+        cache = open_cache(cache.folder, 0)  # nothing is left to do that would use it
     learner = Learner(config, where, numbers, cache, profile or Profile())
     material = gather(labeled_dir, unlabeled_dir, config, on_error, learner.photos)
     with open_run(folder, identity | {"fingerprints": material.fingerprints}) as run:
@@ -106,7 +108,7 @@ def teach(learner: Learner, material: Material) -> PhaseRecord:
     if learner.config.probe_head:
         with learner.observing(0, len(material.truth.photos)) as observer:
             views = Views.join(list(observer.look(material.truth.photos, again=True)))
-        with learner.profile.stage("regression"):
+        with learner.profile.stage("regression", images=len(views.scores)):
             train.probe_head(learner.model, views.features, material.truth.targets)
     losses = learner.fit(material.truth, phase=0)
     return PhaseRecord(phase=0, losses=losses, seconds=time.perf_counter() - started)
@@ -121,12 +123,12 @@ def increment(learner: Learner, material: Material, block: int, records: list[Ph
         phase, sum(map(len, (photos, truth.photos, *(rated.photos for rated in earlier))))
     ) as observer:
         labeled = Views.join(list(observer.look(truth.photos, again=True)))
-        with profile.stage("regression"):
+        with profile.stage("regression", images=len(truth.photos)):
             regression = distill.regression(labeled, truth.targets, config)
         labels = distill.pseudo_labels(regression, observer.look(photos, again=phase < config.blocks), profile)
         scores = [labeled.scores, *(predictions(observer.look(old.photos, again=True)) for old in earlier)]
 
-    with profile.stage("selection"):
+    with profile.stage("selection", images=sum(map(len, scores))):
         exemplars = [
             rated.take(replay.exemplars(predicted, rated.targets, config.replay_every))
             for rated, predicted in zip([truth, *earlier], scores, strict=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ssiqa.errors import SsiqaError
 
 CACHE_GIB = 16.0
-"""Enough for about 18,000 photos with the default preset, activations included."""
+"""Enough for about 18,000 square photos with the default preset, which take 0.94 MB each, activations included."""
 
 logger = logging.getLogger("ssiqa")
 
@@ -26,6 +26,7 @@ _CHECKSUM_BYTES = 4
 _AROUND = 256
 """At least what stands in a file around an array."""
 _STALE_SECONDS = 24 * 3600.0
+_LATELY_SECONDS = 3600.0
 
 
 def open_cache(folder: Path, gib: float) -> Cache:
@@ -47,7 +48,9 @@ class Cache:
 
     Attributes:
         folder: Created when the first entry is kept.
-        limit: Bytes that the folder may hold; entries that this process did not use make room, the oldest first.
+        limit: Bytes that the folder may hold; entries that nobody used in the last hour, or since this process began,
+            make room, the oldest first. Processes that write at the same time see each other's entries only every 64th
+            of the limit, and may exceed it by as much.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
@@ -60,36 +63,44 @@ class Cache:
         self.folder, self.limit = folder, limit
         self._lock = threading.Lock()
         self._opened = time.time()
-        self._checked: set[str] = set()
+        self._checked: set[int] = set()
         self._used: int | None = None  # not known before something is kept
+        self._since_look = 0
         self._full = False
 
-    def __contains__(self, key: str) -> bool:
-        return self._path(key).is_file()
+    def use(self, key: str) -> bool:
+        """Whether there is such an entry, which from now on is not what makes room."""
+        try:
+            os.utime(self._path(key))
+        except FileNotFoundError:
+            return False
+        except OSError:  # another user's, or on a disk that is read-only: there is such an entry
+            return self._path(key).is_file()
+        return True
 
     def get(self, key: str) -> NDArray[Any] | None:
         """The array, read-only and memory-mapped; its checksum is compared when this process reads it first."""
-        path = self._path(key)
+        path, known = self._path(key), int(key, 16)
         try:
-            if key not in self._checked:
+            if known not in self._checked:
                 if not _is_whole(path):
                     logger.warning("%s is damaged; it is made again.", path)
                     path.unlink()
                     return None
-                os.utime(path)  # now in use, so that it is not what makes room
-                self._checked.add(key)
+                self._checked.add(known)
             array: NDArray[Any] = np.load(path, mmap_mode="r")
-        except FileNotFoundError:
+        except (OSError, ValueError):  # not there, or no longer, or not to be read
             return None
+        self.use(key)
         return array
 
     def put(self, key: str, array: NDArray[Any]) -> None:
         """Keep the array, if there is room for it."""
-        path, size = self._path(key), array.nbytes + _AROUND
-        if not self._reserve(size):
-            return
+        path = self._path(key)
         beside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
         try:
+            if not self._reserve(array.nbytes + _AROUND):
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
             with beside.open("wb+") as file:
                 np.save(file, array)
@@ -98,7 +109,8 @@ class Cache:
             beside.replace(path)
         except OSError as error:
             self._stop(f"cannot be written ({(error.strerror or type(error).__name__).lower()})")
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete the folder and all it holds."""
@@ -111,14 +123,15 @@ class Cache:
         with self._lock:
             if self._full:
                 return False
-            if self._used is None:
-                self._used = sum(bytes_ for _, bytes_, _ in self._entries())
+            if self._used is None or self._since_look > self.limit // 64:
+                self._used, self._since_look = sum(bytes_ for _, bytes_, _ in self._entries()), 0
             if self._used + size > self.limit:
                 self._used = self._make_room(size)
             fits = self._used + size <= self.limit
             if fits:
                 self._used += size
-        if not fits:
+                self._since_look += size
+        if not fits and self.limit > 0:
             self._stop(f"is full with {self.limit / (1 << 30):.3g} GiB")
         return fits
 
@@ -137,7 +150,7 @@ class Cache:
         """Time of the last use, bytes and place of each entry, whichever process made it."""
         entries = []
         for path in self.folder.glob("*/*"):
-            with suppress(FileNotFoundError):  # another process makes room too
+            with suppress(OSError):  # another process makes room too
                 found = path.stat()
                 if path.suffix == ".npy":
                     entries.append((found.st_mtime, found.st_size, path))
@@ -146,17 +159,18 @@ class Cache:
         return entries
 
     def _make_room(self, size: int) -> int:
-        """Remove what nobody has used since this process began, the oldest first; the bytes that are left.
+        """Remove what nobody has used lately, the oldest first; the bytes that are left.
 
         A tenth of the limit at a time, because looking for it takes long.
         """
-        entries = sorted(self._entries())
+        entries, lately = sorted(self._entries()), min(self._opened, time.time() - _LATELY_SECONDS)
         left, enough = sum(bytes_ for _, bytes_, _ in entries), min(self.limit - size, self.limit * 9 // 10)
         for used, bytes_, path in entries:
-            if used >= self._opened or left <= enough:
+            if used >= lately or left <= enough:
                 break
-            path.unlink(missing_ok=True)
-            left -= bytes_
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                left -= bytes_
         return left
 
 

@@ -55,12 +55,13 @@ class Observer:
     """A network of this moment, looking at photos on weak augmentation: random crops, nothing else.
 
     The crops of a photo depend on the seed and its content alone, and on a CPU each photo is a forward pass of its own:
-    what is seen in it depends neither on the other photos nor on the phase. What the frozen layers make of its crops is
-    kept in the cache.
+    what is seen in it depends neither on the other photos nor on the phase, and what the frozen layers make of its
+    crops is kept in the cache. A GPU computes them anew.
     """
 
-    def __init__(self, network: Network, photos: Photos, crops: int, seed: int, task: Task) -> None:
-        self._network, self._photos, self._crops, self._seed, self._task = network, photos, crops, seed, task
+    def __init__(self, network: Network, photos: Photos, crops: int, seed: int, task: Task, lanes: Lanes) -> None:
+        self._network, self._photos, self._crops, self._seed = network, photos, crops, seed
+        self._task, self._lanes = task, lanes
         self._judge = network.judge()
 
     def look(self, photos: Sequence[Photo], *, again: bool) -> Iterator[Views]:
@@ -72,24 +73,23 @@ class Observer:
         """
         features: list[NDArray[np.float32]] = []
         scores: list[NDArray[np.float64]] = []
-        with Lanes() as lanes:
-            for feature, score in self._each(lanes, photos, again):
-                features.append(feature)
-                scores.append(score)
-                self._task.advance(len(score))
-                if sum(map(len, scores)) >= _TOGETHER:
-                    yield Views(np.concatenate(features), np.concatenate(scores))
-                    features, scores = [], []
+        for feature, score in self._each(photos, again):
+            features.append(feature)
+            scores.append(score)
+            self._task.advance(len(score))
+            if sum(map(len, scores)) >= _TOGETHER:
+                yield Views(np.concatenate(features), np.concatenate(scores))
+                features, scores = [], []
         if scores:
             yield Views(np.concatenate(features), np.concatenate(scores))
 
-    def _each(self, lanes: Lanes, photos: Sequence[Photo], again: bool) -> Iterator[_Means]:
+    def _each(self, photos: Sequence[Photo], again: bool) -> Iterator[_Means]:
         if self._network.device.type == "cpu":
-            yield from lanes.map(lambda photo: self._see(self._activations(photo, again)), photos)
+            yield from self._lanes.map(lambda photo: self._see(self._activations(photo, again)), photos)
             return
-        crops = lanes.map(lambda photo: self._cut(photo).pin_memory(), photos)  # cut while the GPU computes
+        crops = self._lanes.map(self._cut, photos)  # ahead, while the GPU computes
         for _ in batches(photos, size := max(1, _CROPS_A_BATCH_ON_A_GPU // self._crops)):
-            group = torch.cat(list(islice(crops, size))).to(self._network.device, non_blocking=True)
+            group = torch.cat(list(islice(crops, size))).pin_memory().to(self._network.device, non_blocking=True)
             yield self._see(self._network.stem(group.contiguous(memory_format=torch.channels_last)))
 
     def _activations(self, photo: Photo, again: bool) -> Tensor:

@@ -15,6 +15,7 @@ from itertools import islice
 from types import TracebackType
 from typing import TypeVar
 
+import cv2
 import torch
 
 from ssiqa import _core
@@ -26,18 +27,30 @@ _local = threading.local()
 
 
 class Lanes:
-    """Threads for as long as the context lasts; torch's own threads are divided among them.
+    """Threads for as long as the context lasts; torch's own threads are divided among them, OpenCV gets none.
+
+    Any number of them may be open at a time, in any threads of the process.
 
     Attributes:
         count: Number of threads: torch's number of threads, or ``most`` if that is less.
     """
 
+    _lock = threading.Lock()
+    _open = 0
+    _usual = (1, 1)  # threads of torch and OpenCV while no lanes are open
+
     def __init__(self, most: int | None = None) -> None:
-        self._threads = torch.get_num_threads()
-        self.count = min(self._threads, most or self._threads)
+        self._most = most
 
     def __enter__(self) -> Lanes:
-        _core.keep_freed_memory(True)
+        with Lanes._lock:
+            if Lanes._open == 0:
+                Lanes._usual = torch.get_num_threads(), cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            Lanes._open += 1
+            self._threads = Lanes._usual[0]
+        self.count = min(self._threads, self._most or self._threads)
+        _core.keep_freed_memory()
         self._pool = ThreadPoolExecutor(self.count, "ssiqa-lane", self._begin)
         return self
 
@@ -45,8 +58,12 @@ class Lanes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._threads)  # what a lane sets becomes what new threads begin with
-        _core.keep_freed_memory(False)
+        _core.release_freed_memory()
+        with Lanes._lock:
+            torch.set_num_threads(self._threads)  # what a lane sets becomes what new threads begin with
+            Lanes._open -= 1
+            if Lanes._open == 0:
+                cv2.setNumThreads(Lanes._usual[1])
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """``map(function, items)``, computed a bounded number of items ahead; results and errors come in order."""
@@ -56,9 +73,8 @@ class Lanes:
         )
         try:
             while pending:
-                result = pending.popleft().result()
+                yield pending.popleft().result()
                 pending.extend(self._pool.submit(function, item) for item in islice(remaining, 1))
-                yield result
         finally:
             for future in pending:
                 future.cancel()

@@ -12,6 +12,7 @@ from ssiqa import train
 from ssiqa.cache import Cache
 from ssiqa.config import Config
 from ssiqa.features import Observer
+from ssiqa.lanes import Lanes
 from ssiqa.material import RatedPhotos
 from ssiqa.models import build_model
 from ssiqa.network import Network
@@ -47,8 +48,8 @@ class Learner:
     @contextmanager
     def observing(self, phase: int, total: int) -> Iterator[Observer]:
         """A look at ``total`` photos, on weak crops, with the weights of this moment."""
-        with Task(f"{self._title(phase)}, features", total) as task:
-            yield Observer(self._network, self.photos, self.config.weak_crops, self.config.seed, task)
+        with Lanes() as lanes, Task(f"{self._title(phase)}, features", total) as task:
+            yield Observer(self._network, self.photos, self.config.weak_crops, self.config.seed, task, lanes)
 
     def fit(self, rated: RatedPhotos, phase: int) -> list[float]:
         """Train on the photos, on strong crops, by the schedule of the phase; the mean loss of each epoch."""

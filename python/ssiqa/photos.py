@@ -35,7 +35,7 @@ class Photos:
         Raises:
             ImageError: They cannot be decoded.
         """
-        if self._key(photo) not in self.cache:
+        if not self.cache.use(self._key(photo)):
             self._make(photo, data)
 
     def working(self, photo: Photo) -> NDArray[np.uint8]:

@@ -9,14 +9,20 @@ from contextlib import contextmanager
 
 from ssiqa.lanes import share
 
-NETWORK = ("forward", "backward", "optimiser")
+NETWORK = ("forward", "backward", "optimiser", "scoring")
+"""``scoring`` is the forward passes of the exported scorers on A's hold-out."""
+
+
+_local = threading.local()
+"""Of each thread: the seconds of stages within the one that is open."""
 
 
 class Profile:
     """Seconds and images of each stage; hand it to :func:`ssiqa.adapt` and print it afterwards.
 
     A second of one of n lanes counts as 1/n, so that the stages and ``other`` (waiting for the last lane, reading
-    folders, loading the network, the interpreter) add up to the time that passed.
+    folders, loading the network, the interpreter) add up to the time that passed; where lanes work on while the main
+    thread computes, as beside the regression, both count. Of a GPU it sees when work is handed over, not when done.
 
     Example:
         >>> profile = Profile()
@@ -34,12 +40,15 @@ class Profile:
 
     @contextmanager
     def stage(self, name: str, images: int = 0) -> Iterator[None]:
-        """Count what happens inside as ``name``; stages do not nest."""
+        """Count what happens inside as ``name``, but for stages within it."""
+        outer, _local.inside = getattr(_local, "inside", 0.0), 0.0
         started = time.perf_counter()
         try:
             yield
         finally:
-            seconds = (time.perf_counter() - started) * share()
+            passed = time.perf_counter() - started
+            seconds = (passed - _local.inside) * share()
+            _local.inside = outer + passed
             with self._lock:
                 self._seconds[name] = self._seconds.get(name, 0.0) + seconds
                 self._images[name] = self._images.get(name, 0) + images
@@ -54,7 +63,7 @@ class Profile:
         }
 
     def outside_network(self) -> float:
-        """Share (0..1) of the time that is not forward, backward or optimiser."""
+        """Share (0..1) of the time in which no network is computed."""
         return sum(stage["share"] for name, stage in self.to_dict().items() if name not in NETWORK)
 
     def __str__(self) -> str:

@@ -98,7 +98,10 @@ def _export(run: Run, learner: Learner, material: Material, name: str, phase: in
     scorer = Scorer(traced, card, torch.device("cpu"))
     # A working image is its own working image: it gets the score of the photo, and is in the cache.
     images = map(learner.photos.working, material.holdout_photos)
-    with Task(f"Scoring the hold-out, {name}", len(material.holdout)) as task, learner.profile.stage("hold-out"):
+    with (
+        Task(f"Scoring the hold-out, {name}", len(material.holdout)) as task,
+        learner.profile.stage("scoring", images=len(material.holdout)),
+    ):
         scores = scorer.score(task.each(images))
     evaluation = agreement(scores, material.holdout_labels)
     with learner.profile.stage("export"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -46,7 +47,8 @@ class Scorer:
     def score(self, images: Image | Iterable[Image]) -> float | NDArray[np.float64]:
         """Score one image, or many.
 
-        An image's score depends on the image alone: each is its own forward pass over a fixed grid of crops.
+        An image's score depends on the image alone: each is its own forward pass over a fixed grid of crops. On a CPU
+        each is computed by one core, and many images by all cores side by side.
 
         Args:
             images: A path or an RGB uint8 array ``(height, width, 3)``, or an iterable of such.
@@ -65,13 +67,14 @@ class Scorer:
         if isinstance(images, str | PathLike | np.ndarray):
             return float(self.score([images])[0])
         scores = []
-        for score in self.score_each(images):
-            if isinstance(score, DataError):
-                raise score
-            scores.append(score)
+        with closing(self.score_each(images)) as each:
+            for score in each:
+                if isinstance(score, DataError):
+                    raise score
+                scores.append(score)
         return np.array(scores, dtype=np.float64)
 
-    def score_each(self, images: Iterable[Image]) -> Iterator[float | DataError]:
+    def score_each(self, images: Iterable[Image]) -> Generator[float | DataError, None, None]:
         """Scores one by one, in order; the error in place of a score where there cannot be one.
 
         On a CPU as many images are decoded and scored side by side as there are cores, on a GPU they are decoded ahead.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from typing import NamedTuple
 
+import torch
 from timm.models import get_notrace_functions, get_notrace_modules
 from torch import Tensor, fx, nn
+
+from ssiqa.models import QualityModel
 
 logger = logging.getLogger("ssiqa")
 
@@ -17,14 +19,13 @@ class Halves(NamedTuple):
 
     Attributes:
         stem: The frozen layers up to where one tensor goes on, as in evaluation; None without frozen layers.
-        rest: The layers after it, sharing their parameters with the backbone: in training and in evaluation.
-        fingerprint: SHA-256 of the stem's structure and weights.
+        training_rest: The layers after it, sharing their parameters with the backbone, as in training.
+        evaluation_rest: The same as in evaluation.
     """
 
     stem: nn.Module | None
     training_rest: nn.Module
     evaluation_rest: nn.Module
-    fingerprint: str
 
 
 class _Tracer(fx.Tracer):
@@ -38,46 +39,50 @@ class _Tracer(fx.Tracer):
         return isinstance(m, untraceable) or super().is_leaf_module(m, module_qualified_name)
 
 
-def halve(backbone: nn.Module, name: str) -> Halves:
-    """Cut a backbone after its frozen first layers, as ``requires_grad`` of its parameters tells.
+def halve(model: QualityModel, name: str, example: Tensor) -> Halves:
+    """Cut a model's backbone after its frozen first layers, as ``requires_grad`` of its parameters tells.
 
-    Where it has none, or where it cannot be cut, ``rest`` is the whole.
+    Where it has none, or cannot be cut into halves that compute what the whole computes, ``rest`` is the whole.
+
+    Args:
+        model: The modules of its backbone become those of the halves.
+        name: For messages.
+        example: Crops on which halves and whole are compared.
     """
-    whole = Halves(None, backbone, backbone, "")
-    if all(parameter.requires_grad for parameter in backbone.parameters()):
+    whole = Halves(None, model.backbone, model.backbone)
+    if all(parameter.requires_grad for parameter in model.backbone.parameters()):
         return whole
+    was_training = model.training
     try:
-        (stem, training), (_, evaluation) = _cut(backbone, train=True), _cut(backbone, train=False)
+        (_, training), (stem, evaluation) = (_cut(model.train(mode).backbone) for mode in (True, False))
+        for mode, rest in ((True, training), (False, evaluation)):
+            _compare(model.train(mode).backbone, stem, rest, example)
     except Exception as error:  # anything that tracing somebody's network may raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         logger.info("The frozen layers of %s are computed anew for each crop, because %s.", name, reason)
         return whole
-    return Halves(stem.eval(), training, evaluation, _fingerprint(stem))
+    finally:
+        model.train(was_training)
+    return Halves(stem, training, evaluation)
 
 
-def _cut(backbone: nn.Module, *, train: bool) -> tuple[fx.GraphModule, fx.GraphModule]:
-    """The halves as graphs over the backbone's own modules.
+def _cut(backbone: nn.Module) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """The halves of a backbone in its present mode, as graphs over its own modules.
 
     Raises:
         ValueError: No single tensor leads from frozen to trained layers.
     """
-    was_training = backbone.training
-    backbone.train(train)
     root = nn.Sequential(backbone)  # takes crops alone, whatever options the backbone takes beside them
-    try:
-        nodes = list(_Tracer().trace(root).nodes)
-    finally:
-        backbone.train(was_training)
+    root.training = backbone.training
+    nodes = list(_Tracer().trace(root).nodes)
     place = {node: number for number, node in enumerate(nodes)}
     last_user = [max((place[user] for user in node.users), default=number) for number, node in enumerate(nodes)]
     first_trained = next(number for number, node in enumerate(nodes) if _is_trained(root, node))
     for cut in range(first_trained - 1, 0, -1):
         crossing = [number for number in range(cut + 1) if last_user[number] > cut]
         if crossing == [cut]:
-            break
-    else:
-        raise ValueError("no single tensor leads from its frozen layers to the others")
-    return _graph(root, nodes[: cut + 1]), _graph(root, nodes[cut + 1 :], takes=nodes[cut])
+            return _graph(root, nodes[: cut + 1]), _graph(root, nodes[cut + 1 :], takes=nodes[cut])
+    raise ValueError("no single tensor leads from its frozen layers to the others")
 
 
 def _is_trained(root: nn.Module, node: fx.Node) -> bool:
@@ -100,8 +105,18 @@ def _graph(root: nn.Module, nodes: list[fx.Node], takes: fx.Node | None = None) 
     return fx.GraphModule(root, graph)
 
 
-def _fingerprint(stem: fx.GraphModule) -> str:
-    digest = hashlib.sha256(stem.code.encode())
-    for name, tensor in sorted(stem.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def _compare(backbone: nn.Module, stem: nn.Module, rest: nn.Module, example: Tensor) -> None:
+    """In training too, with the same random numbers: frozen layers that draw some do not belong in a stem.
+
+    Raises:
+        ValueError: The halves compute something else.
+    """
+    devices = [example.device] if example.device.type == "cuda" else []
+    found = []
+    for network in (backbone, nn.Sequential(stem, rest)):
+        with torch.random.fork_rng(devices), torch.no_grad():
+            torch.manual_seed(0)
+            found.append(network(example))
+    whole, halves = found
+    if not torch.allclose(whole, halves, rtol=1e-3, atol=1e-4 * float(whole.abs().max())):
+        raise ValueError("its halves do not compute what the whole computes")

@@ -71,7 +71,7 @@ def fit(
         order = generator(seed, "order", phase, epoch).permutation(len(examples)).tolist()
         steps = batches(order, schedule.batch_size)
         total, seen = 0.0, 0
-        with Lanes(1 if network.is_random else ceil(schedule.batch_size / _PART)) as lanes:
+        with Lanes(_most_lanes(network, schedule.batch_size)) as lanes:
             one_pass = _Pass(network, photos, examples, targets, (seed, phase, epoch), lanes, order)
             for number, step in enumerate(steps, start=1):
                 loss = one_pass.gradients(step)
@@ -86,6 +86,13 @@ def fit(
             raise SsiqaError(f"Phase {phase} diverged; lower the learning rate, which is {schedule.lr:g}.")
         losses.append(total / len(examples))
     return losses
+
+
+def _most_lanes(network: Network, batch_size: int) -> int | None:
+    """On a GPU all that there are, which only cut crops; torch has one generator for what is random in a network."""
+    if network.device.type != "cpu":
+        return None
+    return 1 if network.is_random else ceil(batch_size / _PART)
 
 
 class _Pass:
@@ -109,7 +116,7 @@ class _Pass:
         self._wanted = torch.from_numpy(targets).float()
         self._parameters = list(network.model.trainable())
         if network.device.type != "cpu":
-            self._ahead = lanes.map(lambda row: self._crop(row).pin_memory(), order)
+            self._ahead = lanes.map(self._crop, order)
 
     def gradients(self, step: Sequence[int]) -> float:
         """Give the parameters the gradients of a step's mean loss; that loss."""
@@ -131,7 +138,8 @@ class _Pass:
 
             yield from self._lanes.map(part, batches(step, _PART))
         else:
-            crops = torch.cat(list(islice(self._ahead, len(step)))).to(self._network.device, non_blocking=True)
+            crops = torch.cat(list(islice(self._ahead, len(step)))).pin_memory()
+            crops = crops.to(self._network.device, non_blocking=True)
             yield self._backpropagate(crops.contiguous(memory_format=torch.channels_last), step, 1.0)
 
     def _crop(self, row: int) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,12 +34,12 @@ def test_gives_back_what_it_took(tmp_path: Path) -> None:
         "bb1": np.zeros((0, 3), np.uint8),
     }
     for key, array in arrays.items():
-        assert key not in cache
+        assert not cache.use(key)
         assert cache.get(key) is None
         cache.put(key, array)
     for key, array in arrays.items():
         found = Cache(tmp_path, 1 << 20).get(key)
-        assert key in cache
+        assert cache.use(key)
         assert found is not None
         assert not found.flags.writeable
         assert np.array_equal(found, array, equal_nan=found.dtype == np.float32)
@@ -69,7 +71,7 @@ def test_never_grows_beyond_its_limit(tmp_path: Path, caplog: pytest.LogCaptureF
     for number in range(6):
         cache.put(f"{number:02}", entry(number))
     assert sum(path.stat().st_size for path in files(tmp_path)) <= 350 * KIB
-    assert [f"{number:02}" in cache for number in range(6)] == [True] * 3 + [False] * 3
+    assert [cache.use(f"{number:02}") for number in range(6)] == [True] * 3 + [False] * 3
     assert caplog.text.count("is full") == 1
 
 
@@ -80,7 +82,7 @@ def test_what_nobody_uses_makes_room(tmp_path: Path) -> None:
     cache = Cache(tmp_path, 350 * KIB)
     assert cache.get("00") is not None  # in use from now on, although it was the oldest
     cache.put("03", entry(3))
-    assert [f"{number:02}" in cache for number in range(4)] == [True, False, True, True]
+    assert [cache.use(f"{number:02}") for number in range(4)] == [True, False, True, True]
 
 
 def test_nothing_is_kept_in_no_room(tmp_path: Path) -> None:
@@ -149,3 +151,37 @@ def test_bad_arguments_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     for size in (-1, float("nan"), float("inf"), "1", True):
         with pytest.raises(SsiqaError, match=r"cache_size is .*; it must be a number of GiB, 0 or more"):
             open_cache(tmp_path, size)  # type: ignore[arg-type]
+
+
+def test_a_cache_that_cannot_be_written_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    Cache(tmp_path, 1 << 20).put("aa", entry(0))
+    for name in ("utime", "mkdir", "replace", "unlink"):
+        monkeypatch.setattr(os, name, forbidden)
+    cache = Cache(tmp_path, 1 << 20)
+    assert cache.use("aa")
+    assert np.array_equal(cache.get("aa"), entry(0))
+    cache.put("bb", entry(1))
+    assert cache.get("bb") is None
+
+
+WRITER = """
+import sys
+import numpy as np
+from pathlib import Path
+from ssiqa.cache import Cache
+cache = Cache(Path(sys.argv[1]), 4 << 20)
+for number in range(60):
+    cache.put(f"{sys.argv[2]}{number:02}", np.full(100 << 10, number, np.uint8))
+"""
+
+
+def test_processes_that_share_a_cache_keep_its_limit(tmp_path: Path) -> None:
+    """But for what each writes between two looks at the others, a 64th of the limit."""
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*command, str(number)]) for number in range(4)]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    held = sum(path.stat().st_size for path in files(tmp_path))
+    assert (3 << 20) < held <= (4 << 20) + 4 * ((4 << 20) // 64 + 200 * KIB)

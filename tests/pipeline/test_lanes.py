@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 
+import cv2
 import pytest
 import torch
 
@@ -70,3 +71,34 @@ def test_an_error_comes_up_in_its_place() -> None:
 def test_batches() -> None:
     assert batches([1, 2, 3, 4, 5], 2) == [[1, 2], [3, 4], [5]]
     assert batches([], 3) == []
+
+
+def test_lanes_beside_each_other(two_threads: int) -> None:
+    """In two threads, and one left while the other goes on: each has its lanes, and torch is as before."""
+    counts = []
+
+    def use() -> None:
+        with Lanes() as lanes:
+            counts.append(lanes.count)
+            time.sleep(0.02 * len(counts))
+            assert set(lanes.map(lambda _: torch.get_num_threads(), range(8))) == {1}
+
+    threads = [threading.Thread(target=use) for _ in range(3)]
+    opencv = cv2.getNumThreads()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts == [2, 2, 2]
+    assert cv2.getNumThreads() == opencv
+    assert torch.get_num_threads() == 2
+    seen = []
+    after = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    after.start()
+    after.join()
+    assert seen == [2]
+
+
+def test_opencv_does_not_add_threads_of_its_own() -> None:
+    with Lanes() as lanes:
+        assert set(lanes.map(lambda _: cv2.getNumThreads(), range(4))) == {1}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 
 import pytest
 import timm
@@ -12,8 +14,9 @@ from ssiqa.models import QualityModel, pooled_width
 from ssiqa.network import Network
 from ssiqa.stem import halve
 
-# Convolutions, residuals, dense connections, windows, tokens.
+# Convolutions, residuals, dense connections, layer norms, tokens.
 BACKBONES = ("test_efficientnet", "resnet18", "ghostnet_050", "densenet121", "convnext_atto", "test_vit")
+CPU = torch.device("cpu")
 
 
 def build(name: str, frozen: float = 1 / 3) -> QualityModel:
@@ -30,11 +33,17 @@ def crops_for(model: QualityModel) -> torch.Tensor:
     return torch.randn(2, 3, side, side).contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
-def test_halves_are_the_whole(name: str) -> None:
-    model = build(name)
+@pytest.mark.parametrize(("name", "frozen"), [*((name, 1 / 3) for name in BACKBONES), ("test_efficientnet", 1.0)])
+def test_halves_are_the_whole(name: str, frozen: float) -> None:
+    model = build(name, frozen)
+    with torch.no_grad():
+        for module in model.modules():  # as after training, so that folding has something to do
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 2)
+                module.weight.uniform_(0.5, 2)
     crops = crops_for(model)
-    network = Network(model, name, crops.shape[-1], torch.device("cpu"), "float32")
+    network = Network(model, name, crops.shape[-1], CPU, "float32")
     assert network.has_stem
     with torch.no_grad():
         features, scores = model.eval()(crops)
@@ -47,7 +56,7 @@ def test_halves_are_the_whole(name: str) -> None:
 def test_halves_have_the_gradients_of_the_whole(name: str) -> None:
     model = build(name)
     crops = crops_for(model)
-    network = Network(model, name, crops.shape[-1], torch.device("cpu"), "float32")
+    network = Network(model, name, crops.shape[-1], CPU, "float32")
     assert not network.is_random
     model.train()
     parameters = list(model.trainable())
@@ -61,29 +70,65 @@ def test_halves_have_the_gradients_of_the_whole(name: str) -> None:
 def test_the_stem_reaches_as_far_as_it_can() -> None:
     """Everything that is frozen lies in it, where one tensor leads on."""
     model = build("test_efficientnet")
-    halves = halve(model.backbone, "test_efficientnet")
+    halves = halve(model, "test_efficientnet", crops_for(model))
     assert halves.stem is not None
     frozen = {name for name, parameter in model.backbone.named_parameters() if not parameter.requires_grad}
     assert {name.removeprefix("0.") for name, _ in halves.stem.named_parameters()} == frozen
 
 
-def test_fingerprint_knows_the_frozen_weights_alone() -> None:
+def fingerprint(model: QualityModel, name: str = "test_efficientnet", precision: str = "float32") -> str:
+    return Network(model, name, crops_for(model).shape[-1], CPU, precision).fingerprint
+
+
+def test_fingerprint_knows_what_the_frozen_layers_compute() -> None:
     first, second = build("test_efficientnet"), build("test_efficientnet")
-    name = "test_efficientnet"
-    expected = halve(first.backbone, name).fingerprint
-    assert halve(second.backbone, name).fingerprint == expected
+    expected = fingerprint(first)
+    assert fingerprint(second) == expected
     with torch.no_grad():
         next(second.trainable()).add_(1)
-    assert halve(second.backbone, name).fingerprint == expected
+    assert fingerprint(second) == expected
+    assert fingerprint(second, precision="bfloat16") != expected
     with torch.no_grad():
         next(parameter for parameter in second.parameters() if not parameter.requires_grad).add_(1)
-    assert halve(second.backbone, name).fingerprint != expected
+    assert fingerprint(second) != expected
+    for module in first.modules():  # nothing that a state dict knows
+        if isinstance(module, torch.nn.Conv2d) and module.kernel_size == (3, 3):
+            module.padding, module.dilation = (2, 2), (2, 2)
+    assert fingerprint(first) != expected
+
+
+def test_cutting_changes_nothing() -> None:
+    model = build("test_efficientnet")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    network = Network(model, "test_efficientnet", crops_for(model).shape[-1], CPU, "float32")
+    network.judge()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_judging_leaves_nothing_behind() -> None:
+    model = build("resnet18")
+    network = Network(model, "resnet18", crops_for(model).shape[-1], CPU, "float32")
+    seen = []
+    for _ in range(3):
+        judge = network.judge()
+        seen.append(weakref.ref(judge))
+        del judge
+    gc.collect()
+    assert [reference() for reference in seen] == [None] * 3
+
+
+def test_frozen_layers_that_draw_are_not_cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    model = build("ghostnet_050", frozen=1.0)
+    with caplog.at_level(logging.INFO, logger="ssiqa"):
+        network = Network(model, "ghostnet_050", crops_for(model).shape[-1], CPU, "float32")
+    assert not network.has_stem
+    assert "computed anew for each crop" in caplog.text
 
 
 def test_nothing_frozen_nothing_cut() -> None:
     model = build("test_efficientnet", frozen=0)
     crops = crops_for(model)
-    network = Network(model, "test_efficientnet", crops.shape[-1], torch.device("cpu"), "float32")
+    network = Network(model, "test_efficientnet", crops.shape[-1], CPU, "float32")
     assert not network.has_stem
     assert torch.equal(network.stem(crops), crops)
 
@@ -98,7 +143,7 @@ def test_what_cannot_be_cut_stays_whole_and_is_said(
         lambda self, x: self.forward_head(self.forward_features(x if x.sum() > 0 else -x)),
     )
     with caplog.at_level(logging.INFO, logger="ssiqa"):
-        halves = halve(model.backbone, "test_efficientnet")
+        halves = halve(model, "test_efficientnet", crops_for(model))
     assert halves.stem is None
     assert "The frozen layers of test_efficientnet are computed anew for each crop" in caplog.text
 
@@ -108,6 +153,6 @@ def test_dropout_is_noticed() -> None:
         model = build(name)
         side = crops_for(model).shape[-1]
         before = torch.random.get_rng_state()
-        network = Network(model, name, side, torch.device("cpu"), "float32")
+        network = Network(model, name, side, CPU, "float32")
         assert network.is_random == expected
         assert torch.equal(torch.random.get_rng_state(), before)

@@ -16,6 +16,7 @@ from ssiqa.crops import strong_crop, weak_crops
 from ssiqa.data import Photo
 from ssiqa.errors import SsiqaError
 from ssiqa.features import Observer, Views
+from ssiqa.lanes import Lanes
 from ssiqa.models import build_model
 from ssiqa.network import Network
 from ssiqa.photos import Photos
@@ -59,8 +60,8 @@ def train_on(
 
 
 def look(network: Network, photos: Photos, examples: list[Photo], seed: int = 0, again: bool = False) -> Views:
-    with Task("test", 1) as task:
-        return Views.join(list(Observer(network, photos, 2, seed, task).look(examples, again=again)))
+    with Task("test", 1) as task, Lanes() as lanes:
+        return Views.join(list(Observer(network, photos, 2, seed, task, lanes).look(examples, again=again)))
 
 
 def test_training_learns_what_it_is_given(weights: Path, examples: list[Photo], tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,8 +64,8 @@ def check_images(
     skipped: dict[str, str] = {}
     fingerprint = hashlib.sha256()
     columns = [column for column in (labels, groups) if column is not None]
-    with quiet_opencv():
-        for position, (image, outcome) in enumerate(zip(images, _digests(root, images, admit or _decode), strict=True)):
+    with quiet_opencv(), closing(_digests(root, images, admit or _decode)) as outcomes:
+        for position, (image, outcome) in enumerate(zip(images, outcomes, strict=True)):
             if isinstance(outcome, bytes):
                 readable.append(image)
                 digests.append(outcome)
@@ -82,7 +83,7 @@ def check_images(
 
 def _digests(
     root: Path, images: Sequence[str], admit: Callable[[Photo, bytes], object]
-) -> Iterator[bytes | ImageError]:
+) -> Generator[bytes | ImageError, None, None]:
     """Looks at the photos on all cores, and yields in order the digest of each file or why it cannot be used."""
 
     def digest(image: str) -> bytes | ImageError:
