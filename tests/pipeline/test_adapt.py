@@ -190,7 +190,7 @@ def test_dropout_starts_from_the_seed(labeled: Path, unlabeled: Path, settings: 
     """A backbone with dropout gives the same student twice, whatever was drawn before."""
     state = timm.create_model("ghostnet_050", pretrained=False).state_dict()
     save_file(state, tmp_path / "ghost.safetensors")
-    ghost = {**settings, "backbone": "ghostnet_050", "weights": tmp_path / "ghost.safetensors", "blocks": 1}
+    ghost = {**settings, "backbone": "ghostnet_050", "weights": tmp_path / "ghost.safetensors", "blocks": 1, "grid": 1}
     losses = []
     for number in range(2):
         torch.manual_seed(number)
