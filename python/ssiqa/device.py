@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from ssiqa import _core
 from ssiqa.errors import SsiqaError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -36,6 +35,8 @@ def pick_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    from ssiqa import _core  # here, because `ssiqa info` says why a core does not load
+
     return "bfloat16" if {"amx_bf16", "avx512_bf16"} & set(_core.cpu_features()) else "float32"
 
 
