@@ -150,8 +150,8 @@ def holds_of_any_rows(n: int, d: int, seed: int, gamma: float, alpha: float, off
     np.testing.assert_allclose(moved, errors, rtol=0, atol=1e-9 * max(1, 1e-4 / alpha))
     order = np.random.default_rng(seed).permutation(n)
     shuffled = leave_one_out(x[order], y[order], gammas=[gamma], alphas=[alpha]).errors[0, 0]
-    # Both are right to 1e-6 and to rounding: an orthogonal reduction is exactly that of a matrix within a small multiple
-    # (ten, where K is all ones and alpha 1e-6) of eps |K| <= eps n.
+    # Both are right to 1e-6 and to rounding: an orthogonal reduction is exactly that of a matrix within a small
+    # multiple (ten, where K is all ones and alpha 1e-6) of eps |K| <= eps n.
     rounding = 16 * n * np.finfo(np.float64).eps / alpha * np.abs(y - y.mean()).max()
     np.testing.assert_allclose(shuffled, errors[order], rtol=2e-6, atol=1e-9 + 2 * rounding)
 
