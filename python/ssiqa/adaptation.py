@@ -88,16 +88,14 @@ def adapt(
 
 
 def _go_on(run: Run, learner: Learner, material: Material) -> None:
-    checkpoint = learner.profile.stage
     if run.records:
         run.load_weights(learner.model, phase=len(run.records) - 1)
-    else:
-        record = teach(learner, material)
-        with checkpoint("checkpoint"):
-            run.finish_phase(learner.model, record)
-    for block in range(len(run.records) - 1, learner.config.blocks):
-        record = increment(learner, material, block, run.records)
-        with checkpoint("checkpoint"):
+    while len(run.records) <= learner.config.blocks:
+        if run.records:
+            record = increment(learner, material, len(run.records) - 1, run.records)
+        else:
+            record = teach(learner, material)
+        with learner.profile.stage("checkpoint"):
             run.finish_phase(learner.model, record)
     finish(run, learner, material)
 

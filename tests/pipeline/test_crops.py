@@ -34,7 +34,7 @@ def test_crops_are_those_of_torch_to_the_last_bit(height: int, width: int, data:
         assert np.array_equal(found, expected.permute(1, 2, 0).numpy())
 
 
-def test_read_only_and_borrowed_memory(tmp_path: object) -> None:
+def test_read_only_memory() -> None:
     image = picture(40, 50)
     image.flags.writeable = False
     assert torch.equal(weak(image, 1), weak(image.copy(), 1))
