@@ -11,12 +11,13 @@ from ssiqa import distill, replay, train
 from ssiqa.cache import CACHE_GIB, open_cache
 from ssiqa.config import make_config
 from ssiqa.device import pick_device, pick_precision
+from ssiqa.errors import RunError
 from ssiqa.features import Views, predictions
 from ssiqa.learner import Learner
-from ssiqa.material import Material, OnError, RatedPhotos, gather
+from ssiqa.material import Material, OnError, RatedPhotos, fingerprints, gather
 from ssiqa.profile import Profile
-from ssiqa.results import REPORT, Adaptation, finish, is_finished, load_finished
-from ssiqa.run import PhaseRecord, Run, check_folder, open_run
+from ssiqa.results import Adaptation, finish, is_finished, load_finished, skipped_photos
+from ssiqa.run import PhaseRecord, Run, open_run
 
 OWN_CACHE = ".cache"
 """Beside the checkpoints, until the run is finished."""
@@ -39,7 +40,7 @@ def adapt(
     """Train a scorer on labelled photos (A) and adapt it to unlabelled photos of another kind (B).
 
     A run that was interrupted goes on after its last finished phase when called again with the same arguments; a
-    finished one is loaded.
+    finished one is loaded, once the folders' contents have been compared.
 
     Args:
         labeled_dir: Photos at any depth and ``labels.csv`` with columns ``image`` (or ``file``, ``path``), ``mos`` (or
@@ -73,18 +74,28 @@ def adapt(
     numbers = pick_precision(precision, where)
     folder = Path(output_dir or f"runs/{Path(labeled_dir).resolve().name}-to-{Path(unlabeled_dir).resolve().name}")
     identity = config.identity() | {"device": where.type, "precision": numbers}
-    check_folder(folder, identity)
-    cache = open_cache(folder / OWN_CACHE if cache_dir is None else Path(cache_dir), cache_size)
-    if (folder / REPORT).is_file():
-        cache = open_cache(cache.folder, 0)  # nothing is left to do that would use it
-    learner = Learner(config, where, numbers, cache, profile or Profile())
-    material = gather(labeled_dir, unlabeled_dir, config, on_error, learner.photos)
-    with open_run(folder, identity | {"fingerprints": material.fingerprints}) as run:
-        if not is_finished(run):
+    cache = open_cache(_cache_folder(cache_dir, folder), cache_size)
+    with open_run(folder, identity) as run:
+        if is_finished(run):
+            run.claim(fingerprints(labeled_dir, unlabeled_dir, without=skipped_photos(run)))
+        else:
+            learner = Learner(config, where, numbers, cache, profile or Profile())
+            material = gather(labeled_dir, unlabeled_dir, config, on_error, learner.photos)
+            run.claim(material.fingerprints)
             _go_on(run, learner, material)
         if cache_dir is None:
             cache.remove()
         return load_finished(run)
+
+
+def _cache_folder(given: str | PathLike[str] | None, run: Path) -> Path:
+    if given is None:
+        return run / OWN_CACHE
+    if Path(given).resolve().is_relative_to(run.resolve()):
+        raise RunError(
+            f"The cache folder {given} lies in the run's folder {run}, which holds the run alone; choose another."
+        )
+    return Path(given)
 
 
 def _go_on(run: Run, learner: Learner, material: Material) -> None:

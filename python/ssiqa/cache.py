@@ -9,6 +9,7 @@ import threading
 import time
 import zlib
 from contextlib import suppress
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ def open_cache(folder: Path, gib: float) -> Cache:
     Raises:
         SsiqaError: ``gib`` is no such number, or ``folder`` is a file.
     """
-    if isinstance(gib, bool) or not isinstance(gib, int | float) or not 0 <= gib < float("inf"):
-        raise SsiqaError(f"cache_size is {gib!r}; it must be a number of GiB, 0 or more.")
+    if isinstance(gib, bool) or not isinstance(gib, Real) or not 0 <= gib < float("inf"):
+        raise SsiqaError(f"The cache size is {gib!r}; it must be a number of GiB, 0 or more.")
     return Cache(folder, int(gib * (1 << 30)))
 
 
@@ -63,7 +64,7 @@ class Cache:
         self.folder, self.limit = folder, limit
         self._lock = threading.Lock()
         self._opened = time.time()
-        self._checked: set[int] = set()
+        self._whole: dict[int, bool] = {}  # what was read, and whether its checksum is right
         self._used: int | None = None  # not known before something is kept
         self._since_look = 0
         self._full = False
@@ -82,12 +83,14 @@ class Cache:
         """The array, read-only and memory-mapped; its checksum is compared when this process reads it first."""
         path, known = self._path(key), int(key, 16)
         try:
-            if known not in self._checked:
-                if not _is_whole(path):
+            if known not in self._whole:
+                self._whole[known] = _is_whole(path)
+                if not self._whole[known]:
                     logger.warning("%s is damaged; it is made again.", path)
                     path.unlink()
-                    return None
-                self._checked.add(known)
+                    del self._whole[known]
+            if not self._whole.get(known):
+                return None
             array: NDArray[Any] = np.load(path, mmap_mode="r")
         except (OSError, ValueError):  # not there, or no longer, or not to be read
             return None
@@ -107,6 +110,8 @@ class Cache:
                 file.seek(0)
                 file.write(zlib.crc32(file.read()).to_bytes(_CHECKSUM_BYTES, "little"))
             beside.replace(path)
+        except FileNotFoundError:
+            pass  # another process has just removed the folder: as good as an entry that was removed
         except OSError as error:
             self._stop(f"cannot be written ({(error.strerror or type(error).__name__).lower()})")
             with suppress(OSError):

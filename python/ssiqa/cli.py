@@ -108,9 +108,11 @@ def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **option
     from ssiqa.profile import Profile
 
     profile = Profile()
-    adaptation = run(labeled, unlabeled, output, profile=profile, **options)  # type: ignore[arg-type]
-    if profiled:
-        click.echo(profile)
+    try:
+        adaptation = run(labeled, unlabeled, output, profile=profile, **options)  # type: ignore[arg-type]
+    finally:
+        if profiled:  # of an interrupted run too
+            click.echo(profile)
     _echo_adaptation(adaptation)
     click.echo(f"\nNext: ssiqa score {adaptation.output_dir / 'student.pt'} {unlabeled}")
 

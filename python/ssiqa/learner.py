@@ -70,7 +70,7 @@ class Learner:
     @contextmanager
     def _seeded_torch(self, phase: int) -> Iterator[None]:
         """Some backbones have dropout, which draws from torch's own generators: here they start from the seed."""
-        devices = [self._device.index or 0] if self._device.type == "cuda" else []
+        devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(int(generator(self.config.seed, "dropout", phase).integers(1 << 62)))
             yield

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from typing import Any, Literal, get_args
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from ssiqa.config import Config
 from ssiqa.data import (
     MINIMUM_LABELED,
+    CheckResult,
     LabeledFolder,
     Photo,
     UnlabeledFolder,
@@ -73,7 +76,7 @@ class Material:
     skipped: dict[str, str]
     fingerprints: dict[str, str]
 
-    @property
+    @cached_property
     def truth(self) -> RatedPhotos:
         """The training part of A."""
         targets = self.labeled.scale.to_internal(self.labeled.labels[self.train])
@@ -117,6 +120,28 @@ class Material:
         return [Photo(folder.root / folder.images[row], digests[row]) for row in rows]
 
 
+def fingerprints(
+    labeled_dir: str | PathLike[str], unlabeled_dir: str | PathLike[str], without: Container[str]
+) -> dict[str, str]:
+    """Those of a finished run's material, by reading its photos and decoding none.
+
+    Args:
+        labeled_dir: Folder A, with ``labels.csv``.
+        unlabeled_dir: Folder B.
+        without: Names of the photos of B that the run skipped.
+
+    Raises:
+        SsiqaError: A folder or a file cannot be read.
+    """
+    labeled, unlabeled = read_labeled_folder(labeled_dir), read_unlabeled_folder(unlabeled_dir)
+    unlabeled = replace(unlabeled, images=tuple(image for image in unlabeled.images if image not in without))
+
+    def admit(photo: Photo, data: bytes) -> None:
+        """As it is: it was decoded when it was trained on."""
+
+    return _fingerprints(*_check("Comparing photos", labeled, unlabeled, "raise", admit))
+
+
 def gather(
     labeled_dir: str | PathLike[str],
     unlabeled_dir: str | PathLike[str],
@@ -150,29 +175,44 @@ def gather(
             f"The groups in {labeled.root / 'labels.csv'} leave {len(train)} images to train on and {len(holdout)} to "
             "hold out; give smaller groups, so that each side gets at least 2."
         )
-    with Task("Checking photos", len(labeled.images) + len(unlabeled.images)) as task:
-
-        def tick(done: int, total: int) -> None:
-            task.advance(1)
-
-        checked_a = check_images(
-            labeled.root,
-            labeled.images,
-            on_error="raise",
-            labels=labeled.labels,
-            groups=labeled.groups,
-            progress=tick,
-            admit=photos.admit,
-        )
-        checked_b = check_images(unlabeled.root, unlabeled.images, on_error=on_error, progress=tick, admit=photos.admit)
-    unlabeled = replace(unlabeled, images=checked_b.readable)
+    checked = _check("Checking photos", labeled, unlabeled, on_error, photos.admit)
+    unlabeled = replace(unlabeled, images=checked[1].readable)
     return Material(
         labeled,
         unlabeled,
         train,
         holdout,
         partition(len(unlabeled.images), config.blocks, config.seed),
-        (checked_a.digests, checked_b.digests),
-        checked_b.skipped,
-        {"labeled": checked_a.fingerprint, "unlabeled": checked_b.fingerprint},
+        (checked[0].digests, checked[1].digests),
+        checked[1].skipped,
+        _fingerprints(*checked),
     )
+
+
+def _check(
+    title: str,
+    labeled: LabeledFolder,
+    unlabeled: UnlabeledFolder,
+    on_error: OnError,
+    admit: Callable[[Photo, bytes], object],
+) -> tuple[CheckResult, CheckResult]:
+    with Task(title, len(labeled.images) + len(unlabeled.images)) as task:
+
+        def tick(done: int, total: int) -> None:
+            task.advance(1)
+
+        truth = check_images(
+            labeled.root,
+            labeled.images,
+            on_error="raise",
+            labels=labeled.labels,
+            groups=labeled.groups,
+            progress=tick,
+            admit=admit,
+        )
+        pool = check_images(unlabeled.root, unlabeled.images, on_error=on_error, progress=tick, admit=admit)
+        return truth, pool
+
+
+def _fingerprints(labeled: CheckResult, unlabeled: CheckResult) -> dict[str, str]:
+    return {"labeled": labeled.fingerprint, "unlabeled": unlabeled.fingerprint}

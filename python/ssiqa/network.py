@@ -88,10 +88,12 @@ class Network:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _draws(self, activations: Tensor) -> bool:
-        devices = [self.device.index or 0] if self.device.type == "cuda" else []
+        devices = [self.device] if self.device.type == "cuda" else []
+        was_training = self.model.training
         with torch.random.fork_rng(devices), torch.no_grad():
             before = torch.random.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)
             self.model.train()
             self.train_scores(activations)
             after = torch.random.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)
+        self.model.train(was_training)
         return not all(map(torch.equal, before, after))

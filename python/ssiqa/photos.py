@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -44,7 +45,8 @@ class Photos:
         Raises:
             DataError: The file is no longer what it was when it was admitted.
         """
-        kept = self.cache.get(self._key(photo))
+        with self.profile.stage("cache"):
+            kept = self.cache.get(self._key(photo))
         if kept is not None:
             return kept
         data = read_bytes(photo.path)
@@ -62,5 +64,7 @@ class Photos:
         return image
 
     def _key(self, photo: Photo) -> str:
-        recipe = f"working image 1, short side {self.preprocess.short_side}"
+        # Other versions may decode or resize otherwise than the exported scorer, which runs on the installed ones.
+        made_by = f"OpenCV {cv2.__version__}, torch {torch.__version__}"
+        recipe = f"working image 1, short side {self.preprocess.short_side}, {made_by}"
         return hashlib.sha256(photo.digest + recipe.encode()).hexdigest()

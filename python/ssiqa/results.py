@@ -47,6 +47,12 @@ def is_finished(run: Run) -> bool:
     return (run.folder / REPORT).is_file()
 
 
+def skipped_photos(run: Run) -> dict[str, str]:
+    """The photos of B that a finished run could not read, with the reason."""
+    skipped: dict[str, str] = read_json(run.folder / REPORT)["data"]["unlabeled"]["skipped"]
+    return skipped
+
+
 def load_finished(run: Run) -> Adaptation:
     """The adaptation of a finished run.
 

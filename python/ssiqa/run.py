@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ssiqa.files import read_json, write_json, written_beside
 from ssiqa.models import QualityModel
 
 _IDENTITY = "run.json"
+_LOCK = ".lock"
 _CHECKPOINTS = "checkpoints"
 
 
@@ -66,7 +67,7 @@ class Run:
 
     Attributes:
         folder: The output folder.
-        identity: Settings and fingerprints.
+        identity: Settings, and once the run is claimed fingerprints.
         records: Records of the finished phases, in order.
     """
 
@@ -77,6 +78,17 @@ class Run:
         while (path := self._record_path(len(self.records))).is_file():
             with _damage_named(path):
                 self.records.append(PhaseRecord(**read_json(path)))
+
+    def claim(self, fingerprints: dict[str, str]) -> None:
+        """Say what the folder holds from now on: a run with these settings on photos with these fingerprints.
+
+        Raises:
+            RunError: It holds a run on other photos.
+        """
+        self.identity = self.identity | {"fingerprints": fingerprints}
+        check_folder(self.folder, self.identity)
+        if not (self.folder / _IDENTITY).is_file():
+            write_json(self.folder / _IDENTITY, self.identity)
 
     def load_weights(self, model: QualityModel, phase: int) -> None:
         """Give ``model`` the weights it had after ``phase``."""
@@ -101,30 +113,32 @@ class Run:
 
 @contextmanager
 def open_run(folder: Path, identity: dict[str, Any]) -> Iterator[Run]:
-    """The run in ``folder``: a new one, or the same one continued.
+    """The run in ``folder``: one that is there, or a new one, of which nothing stays before it is claimed.
 
     Args:
         folder: Created if missing.
-        identity: Settings and fingerprints, as JSON values; a run can only be continued by the same.
+        identity: Settings, as JSON values; a run can only be continued by the same.
 
     Raises:
         RunError: The folder holds a different run or other files, or another process is working in it.
     """
     check_folder(folder, identity)
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise RunError(f"Another process is working in {folder}; wait for it or choose another folder.") from error
     try:
         check_folder(folder, identity)
-        for left_over in folder.rglob(".*.part"):
+        for left_over in (*folder.glob(".*.part"), *(folder / _CHECKPOINTS).glob(".*.part")):
             left_over.unlink()  # of a process that was killed while it wrote
-        if not (folder / _IDENTITY).is_file():
-            write_json(folder / _IDENTITY, identity)
         yield Run(folder, identity)
     finally:
+        if not (folder / _IDENTITY).is_file():
+            (folder / _LOCK).unlink()
+            with suppress(OSError):  # not empty: it holds decoded photos
+                folder.rmdir()
         lock.release()
 
 

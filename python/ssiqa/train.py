@@ -121,13 +121,17 @@ class _Pass:
     def gradients(self, step: Sequence[int]) -> float:
         """Give the parameters the gradients of a step's mean loss; that loss."""
         total = 0.0
-        for number, (loss, gradients) in enumerate(self._parts(step)):
+        for parameter in self._parameters:
+            parameter.grad = None
+        for loss, gradients in self._parts(step):
             total += loss
             for parameter, gradient in zip(self._parameters, gradients, strict=True):
-                if number == 0 or parameter.grad is None:
-                    parameter.grad = gradient
-                elif gradient is not None:
-                    parameter.grad += gradient
+                if gradient is None:
+                    continue
+                if parameter.grad is None:
+                    # Laid out as the parameter: torch's fused optimiser goes through memory, not through indices.
+                    parameter.grad = torch.zeros_like(parameter)
+                parameter.grad += gradient
         return total
 
     def _parts(self, step: Sequence[int]) -> Iterator[_Part]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 import ssiqa
@@ -30,6 +31,18 @@ def texture(seed: int, blur: float, size: tuple[int, int] = (180, 200)) -> np.nd
 def write_photo(path: Path, rgb: np.ndarray[Any, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), rgb[..., ::-1])
+
+
+def student_weights(run: Path, phase: int = 2) -> dict[str, Any]:
+    return load_file(run / f"checkpoints/phase-{phase}.safetensors")
+
+
+def assert_same_student(a: Path, b: Path) -> None:
+    first, second = student_weights(a), student_weights(b)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert (a / "pseudo_labels.csv").read_text() == (b / "pseudo_labels.csv").read_text()
+    photo = texture(50, 1.0)
+    assert ssiqa.load(a / "student.pt").score(photo) == ssiqa.load(b / "student.pt").score(photo)
 
 
 @pytest.fixture(scope="session")

@@ -14,28 +14,13 @@ import numpy as np
 import pytest
 import timm
 import torch
-from filelock import FileLock
-from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 import ssiqa
 from ssiqa import _core
-from ssiqa import adaptation as module
 from ssiqa.device import pick_precision
 
-from .conftest import LABELED, UNLABELED, texture, write_photo
-
-
-def student_weights(run: Path, phase: int = 2) -> dict[str, Any]:
-    return load_file(run / f"checkpoints/phase-{phase}.safetensors")
-
-
-def assert_same_student(a: Path, b: Path) -> None:
-    first, second = student_weights(a), student_weights(b)
-    assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert (a / "pseudo_labels.csv").read_text() == (b / "pseudo_labels.csv").read_text()
-    photo = texture(50, 1.0)
-    assert ssiqa.load(a / "student.pt").score(photo) == ssiqa.load(b / "student.pt").score(photo)
+from .conftest import LABELED, UNLABELED, assert_same_student, texture, write_photo
 
 
 def test_run_leaves_everything_it_promises(adaptation: ssiqa.Adaptation, unlabeled: Path) -> None:
@@ -73,117 +58,6 @@ def test_same_seed_same_student(
     assert_same_student(adaptation.output_dir, again.output_dir)
     other = ssiqa.adapt(labeled, unlabeled, tmp_path / "other", seed=1, **settings)
     assert other.report["phases"][0]["losses"] != again.report["phases"][0]["losses"]
-
-
-@pytest.mark.parametrize("finished", [1, 2])
-def test_interrupted_run_continues_to_the_same_student(
-    adaptation: ssiqa.Adaptation,
-    labeled: Path,
-    unlabeled: Path,
-    settings: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    finished: int,
-) -> None:
-    real = module.increment
-
-    def interrupted(learner: Any, material: Any, block: int, records: Any) -> Any:
-        if len(records) == finished:
-            raise KeyboardInterrupt
-        return real(learner, material, block, records)
-
-    monkeypatch.setattr(module, "increment", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        ssiqa.adapt(labeled, unlabeled, tmp_path, **settings)
-    monkeypatch.undo()
-    monkeypatch.setattr(module, "teach", None)  # phase 0 must not be done again
-    ssiqa.adapt(labeled, unlabeled, tmp_path, **settings)
-    assert_same_student(adaptation.output_dir, tmp_path)
-
-
-def test_finished_run_is_loaded_not_repeated(
-    adaptation: ssiqa.Adaptation,
-    labeled: Path,
-    unlabeled: Path,
-    settings: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "finish", None)
-    again = ssiqa.adapt(labeled, unlabeled, adaptation.output_dir, **settings)
-    assert again.report == adaptation.report
-
-
-def test_folder_of_another_run_is_refused(
-    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
-) -> None:
-    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*settings"):
-        ssiqa.adapt(labeled, unlabeled, adaptation.output_dir, seed=5, **settings)
-    (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(ssiqa.SsiqaError, match="not empty"):
-        ssiqa.adapt(labeled, unlabeled, tmp_path, **settings)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_changed_photos_are_another_run(
-    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
-) -> None:
-    pool = tmp_path / "pool"
-    shutil.copytree(unlabeled, pool)
-    write_photo(pool / "00.png", texture(999, 1.0))
-    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*fingerprints"):
-        ssiqa.adapt(labeled, pool, adaptation.output_dir, **settings)
-
-
-def test_weight_file_counts_by_its_content(
-    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
-) -> None:
-    moved = shutil.copy(settings["weights"], tmp_path / "moved.safetensors")
-    again = ssiqa.adapt(labeled, unlabeled, adaptation.output_dir, **{**settings, "weights": moved})
-    assert again.report == adaptation.report
-
-
-def test_one_process_at_a_time(
-    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any]
-) -> None:
-    with FileLock(adaptation.output_dir / ".lock"), pytest.raises(ssiqa.SsiqaError, match="Another process"):
-        ssiqa.adapt(labeled, unlabeled, adaptation.output_dir, **settings)
-
-
-def test_damaged_run_is_named(
-    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
-) -> None:
-    shutil.copytree(adaptation.output_dir, tmp_path / "run")
-    (tmp_path / "run/report.json").unlink()
-    (tmp_path / "run/checkpoints/phase-1.json").write_text("{")
-    with pytest.raises(ssiqa.SsiqaError, match=r"phase-1\.json is missing or damaged"):
-        ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **settings)
-
-
-@pytest.mark.parametrize("moment", ["between weights and record", "while exporting"])
-def test_a_kill_at_a_bad_moment_costs_one_step(
-    adaptation: ssiqa.Adaptation,
-    labeled: Path,
-    unlabeled: Path,
-    settings: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    moment: str,
-) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    run = tmp_path / "run"
-    shutil.copytree(adaptation.output_dir, run)
-    for name in ("report.json", "student.pt", "teacher.pt", "pseudo_labels.csv", "checkpoints/phase-2.json"):
-        (run / name).unlink()
-    target = "ssiqa.run.write_json" if moment == "between weights and record" else "ssiqa.export.to_json"
-    with monkeypatch.context() as patched:
-        patched.setattr(target, killed)
-        with pytest.raises(KeyboardInterrupt):
-            ssiqa.adapt(labeled, unlabeled, run, **settings)
-    assert not (run / "report.json").exists()
-    ssiqa.adapt(labeled, unlabeled, run, **settings)
-    assert_same_student(adaptation.output_dir, run)
 
 
 def test_dropout_starts_from_the_seed(labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path) -> None:
@@ -233,7 +107,7 @@ def test_file_names_that_are_not_unicode(
         ({"preset": "fast"}, "No preset 'fast'; there are: default, paper"),
         ({"device": "tpu"}, "No device 'tpu'; there are: auto, cpu, cuda"),
         ({"precision": "half"}, "No precision 'half'; there are: auto, float32, bfloat16"),
-        ({"cache_size": -1}, "cache_size is -1; it must be a number of GiB, 0 or more"),
+        ({"cache_size": -1}, "The cache size is -1; it must be a number of GiB, 0 or more"),
         ({"on_error": "Raise"}, "on_error is 'Raise'; it must be one of: raise, skip"),
     ],
 )
@@ -310,80 +184,6 @@ def test_small_and_extreme_photos_are_taken(
     write_photo(pool / "panorama.png", texture(1, 0, size=(20, 2000)))
     adaptation = ssiqa.adapt(labeled, pool, tmp_path / "run", **settings)
     assert np.isfinite(adaptation.student.score([pool / "dot.png", pool / "panorama.png"])).all()
-
-
-def entries(cache: Path) -> int:
-    return sum(1 for path in cache.rglob("*.npy") if path.is_file())
-
-
-def test_a_second_run_on_the_same_photos_decodes_nothing(
-    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
-) -> None:
-    decoded = []
-    for number in range(2):
-        profile = ssiqa.Profile()
-        ssiqa.adapt(
-            labeled, unlabeled, tmp_path / f"run{number}", cache_dir=tmp_path / "cache", profile=profile, **settings
-        )
-        decoded.append(profile.to_dict().get("decode", {"images": 0})["images"])
-        assert_same_student(adaptation.output_dir, tmp_path / f"run{number}")
-    assert decoded == [LABELED + UNLABELED, 0]
-
-
-@pytest.mark.parametrize("trouble", ["no room", "damage", "removal"])
-def test_a_cache_that_fails_changes_nothing_but_the_time(
-    adaptation: ssiqa.Adaptation,
-    labeled: Path,
-    unlabeled: Path,
-    settings: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    trouble: str,
-) -> None:
-    real = module.teach
-
-    def harmed(learner: Any, material: Any) -> Any:
-        for number, path in enumerate(sorted((tmp_path / "cache").rglob("*.npy"))):
-            if trouble == "damage" and number % 3 == 0:
-                path.write_bytes(path.read_bytes()[:-9] + b"123456789")
-            elif trouble == "removal":
-                path.unlink()
-        return real(learner, material)
-
-    monkeypatch.setattr(module, "teach", harmed)
-    size = 3e-4 if trouble == "no room" else 1
-    ssiqa.adapt(labeled, unlabeled, tmp_path / "run", cache_dir=tmp_path / "cache", cache_size=size, **settings)
-    assert_same_student(adaptation.output_dir, tmp_path / "run")
-    if trouble != "removal":
-        assert ("is full" if trouble == "no room" else "is damaged") in caplog.text
-
-
-def test_the_runs_own_cache_goes_when_the_run_is_finished(
-    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-    real = module.teach
-    monkeypatch.setattr(module, "teach", lambda *a: (seen.append(entries(tmp_path / "run/.cache")), real(*a))[1])
-    ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **{**settings, "blocks": 1})
-    assert seen == [LABELED + UNLABELED]
-    assert not (tmp_path / "run/.cache").exists()
-
-
-def test_a_photo_that_changes_during_the_run_is_named(
-    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pool = tmp_path / "pool"
-    shutil.copytree(unlabeled, pool)
-    real = module.increment
-
-    def after_a_change(*arguments: Any) -> Any:
-        write_photo(pool / "03.png", texture(77, 0.0))
-        return real(*arguments)
-
-    monkeypatch.setattr(module, "increment", after_a_change)
-    with pytest.raises(ssiqa.SsiqaError, match=r"03\.png has changed since the run began"):
-        ssiqa.adapt(labeled, pool, tmp_path / "run", cache_size=0, **{**settings, "blocks": 1})
 
 
 @pytest.mark.parametrize(

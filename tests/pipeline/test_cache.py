@@ -106,6 +106,22 @@ def test_a_disk_that_cannot_be_written_is_said_once(
     assert files(tmp_path) == []
 
 
+def test_a_folder_that_another_process_removes_is_no_reason_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    cache = Cache(tmp_path, 1 << 20)
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "save", gone)
+        cache.put("aa", entry(0))
+    cache.put("bb", entry(1))
+    assert cache.get("aa") is None
+    assert cache.get("bb") is not None
+    assert caplog.text == ""
+
+
 def test_half_written_files_of_the_dead_are_swept(tmp_path: Path) -> None:
     shelf = tmp_path / "aa"
     shelf.mkdir()
@@ -149,7 +165,7 @@ def test_bad_arguments_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     with pytest.raises(SsiqaError, match="is a file; give a folder for the cache"):
         open_cache(tmp_path / "file", 1)
     for size in (-1, float("nan"), float("inf"), "1", True):
-        with pytest.raises(SsiqaError, match=r"cache_size is .*; it must be a number of GiB, 0 or more"):
+        with pytest.raises(SsiqaError, match=r"The cache size is .*; it must be a number of GiB, 0 or more"):
             open_cache(tmp_path, size)  # type: ignore[arg-type]
 
 

@@ -9,7 +9,10 @@ import weakref
 import pytest
 import timm
 import torch
+from timm.layers import StdConv2d
+from torch import fx
 
+from ssiqa.fold import fold_batch_norms
 from ssiqa.models import QualityModel, pooled_width
 from ssiqa.network import Network
 from ssiqa.stem import halve
@@ -146,6 +149,31 @@ def test_what_cannot_be_cut_stays_whole_and_is_said(
         halves = halve(model, "test_efficientnet", crops_for(model))
     assert halves.stem is None
     assert "The frozen layers of test_efficientnet are computed anew for each crop" in caplog.text
+
+
+class Shared(torch.nn.Module):
+    """One convolution before two norms, and one that standardises its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.once = torch.nn.Conv2d(3, 3, 1)
+        self.first, self.second, self.third = (torch.nn.BatchNorm2d(3) for _ in range(3))
+        self.standardised = StdConv2d(3, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.second(self.once(self.first(self.once(x))))
+        return self.third(self.standardised(self.first(x)))
+
+
+def test_only_what_belongs_together_is_folded() -> None:
+    torch.manual_seed(0)
+    module = Shared().eval()
+    for norm in (module.first, module.second, module.third):
+        for tensor in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
+            tensor.data.uniform_(0.5, 2)
+    x = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        assert torch.allclose(fold_batch_norms(fx.symbolic_trace(module))(x), module(x), atol=1e-5)
 
 
 def test_dropout_is_noticed() -> None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ssiqa.data.images import ImageError, Photo, decode_image, quiet_opencv, read_bytes
 from ssiqa.errors import DataError
-from ssiqa.lanes import Lanes
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,8 @@ def _digests(
         except ImageError as error:
             return error
         return photo.digest
+
+    from ssiqa.lanes import Lanes  # here, so that importing ssiqa stays quick
 
     with Lanes() as lanes:
         yield from lanes.map(digest, images)
