@@ -1,10 +1,11 @@
-"""How time and memory grow with the number of unlabelled photos, which are links to the same few.
+"""How time and memory grow with the number of unlabelled photos, made of the same few.
 
-python -m benchmarks.growth LABELED UNLABELED [--sizes 1000 10000 100000]
+python -m benchmarks.growth LABELED UNLABELED [--sizes 1000 10000 100000] [--distinct] [--cache-size GIB]
 
 A tiny network with random weights, one epoch and one crop a photo: what grows faster than the photos would show.
-Each size runs in a fresh process with a fresh cache. The links are photos of their own to everything but the cache of
-decoded photos, which knows content and not names.
+Each size runs in a fresh process with a fresh cache. The photos are links: of their own to everything but the cache,
+which knows content and not names, so that decoding ends with the last content. With --distinct they are copies with a
+number behind the image, and the frozen third's activations are kept: each photo is decoded and takes room in the cache.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ CODE = """
 import json, sys, time
 import ssiqa
 from benchmarks import memory
-labeled, unlabeled, run, weights = sys.argv[1:]
+labeled, unlabeled, run, weights, frozen, size = sys.argv[1:]
 once = ssiqa.Schedule(epochs=1, lr=1e-5, decay_every=1)
 profile = ssiqa.Profile()
 started = time.perf_counter()
-few = {"frozen": 0.0, "short_side": 160, "grid": 1, "weak_crops": 1, "teacher": once, "student": once}
+few = {"frozen": float(frozen), "cache_size": float(size), "short_side": 160, "grid": 1, "weak_crops": 1, "teacher": once, "student": once}
 tiny = {"backbone": "test_efficientnet", "weights": weights}
 report = ssiqa.adapt(labeled, unlabeled, run, profile=profile, **few, **tiny).report
 print(json.dumps({"seconds": time.perf_counter() - started, "peak": memory.peak(), "stages": profile.to_dict(),
@@ -44,6 +45,8 @@ def main() -> None:
     parser.add_argument("labeled", type=Path)
     parser.add_argument("unlabeled", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 10_000, 100_000])
+    parser.add_argument("--distinct", action="store_true")
+    parser.add_argument("--cache-size", type=float, default=16.0)
     arguments = parser.parse_args()
     images = [arguments.unlabeled / image for image in read_unlabeled_folder(arguments.unlabeled).images]
     found = {}
@@ -57,8 +60,21 @@ def main() -> None:
                 source = images[number % len(images)]
                 link = pool / f"{number // 1000:03}" / f"{number:06}{source.suffix}"
                 link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(source.resolve())
-            command = [sys.executable, "-c", CODE, arguments.labeled, pool, Path(place) / f"run-{size}", weights]
+                if arguments.distinct:
+                    link.write_bytes(source.read_bytes() + str(number).encode())
+                else:
+                    link.symlink_to(source.resolve())
+            options = [1 / 3 if arguments.distinct else 0, arguments.cache_size]
+            command = [
+                sys.executable,
+                "-c",
+                CODE,
+                arguments.labeled,
+                pool,
+                Path(place) / f"run-{size}",
+                weights,
+                *options,
+            ]
             done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
             found[size] = json.loads(done.stdout.splitlines()[-1])
             print(f"{size} photos: {found[size]['seconds']:.1f} s, peak {found[size]['peak'] / 1e6:.0f} MB", flush=True)

@@ -5,19 +5,21 @@ the network, which is float32 as torch computes it by default; ten random crops 
 phase, once for the regression and once more for the exemplars; scikit-learn's KernelRidge is fitted on all crops of A,
 and exemplars come from a list, by heapq. The backbone, the photos, the split, the blocks and the number of optimiser
 steps are those of the default preset of ssiqa. Labels are standardised, and the regression's gamma and alpha are
-scikit-learn's defaults.
+scikit-learn's defaults. It gets the number of worker processes with which its first steps are quickest here.
 
-    python -m benchmarks.plain LABELED UNLABELED TEST [--json FILE]
+    python -m benchmarks.plain LABELED UNLABELED TEST [--seed S] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import heapq
 import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -32,13 +34,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from benchmarks import memory
 from ssiqa.config import Schedule, make_config
 from ssiqa.data import holdout_split, partition, read_labeled_folder, read_unlabeled_folder
 from ssiqa.models import build_model
 
 CROPS = 10
-WORKERS = 2
-SEED = 0
+TRIED_WORKERS = (0, 1, 2)
+TRIED_STEPS = 6
 _seconds: dict[str, float] = {}
 
 
@@ -79,17 +82,33 @@ class Model(nn.Module):
         return features, self.head(features).squeeze(1)
 
 
+_workers = 0
+
+
 def loader(data: Crops, batch: int, shuffle: bool) -> DataLoader[Any]:
-    return DataLoader(data, batch_size=batch, shuffle=shuffle, num_workers=WORKERS)
+    return DataLoader(data, batch_size=batch, shuffle=shuffle, num_workers=_workers)
 
 
-def train(model: Model, data: Crops, schedule: Schedule) -> int:
+def choose_workers(model: Model, data: Crops, schedule: Schedule) -> None:
+    global _workers
+    seconds = {}
+    for _workers in TRIED_WORKERS:
+        started = time.perf_counter()
+        train(copy.deepcopy(model), data, schedule, most=TRIED_STEPS)
+        seconds[_workers] = time.perf_counter() - started
+    _workers = min(seconds, key=seconds.__getitem__)
+    print(
+        f"{TRIED_STEPS} steps took " + ", ".join(f"{s:.1f} s with {n} workers" for n, s in seconds.items()), flush=True
+    )
+
+
+def train(model: Model, data: Crops, schedule: Schedule, most: int | None = None) -> int:
     optimizer = torch.optim.Adam(model.parameters(), lr=schedule.lr)
     steps = 0
     model.train()
-    for epoch in range(schedule.epochs):
+    for epoch in range(schedule.epochs if most is None else 1):
         batches = loader(data, schedule.batch_size, shuffle=True)
-        for number, (crops, targets) in enumerate(batches, start=1):
+        for number, (crops, targets) in enumerate(islice(batches, most), start=1):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate(epoch, number / len(batches))
             optimizer.zero_grad()
@@ -122,12 +141,13 @@ def main() -> None:
     parser.add_argument("labeled", type=Path)
     parser.add_argument("unlabeled", type=Path)
     parser.add_argument("test", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    settings = make_config(seed=SEED)
-    torch.manual_seed(SEED)
+    settings = make_config(seed=arguments.seed)
+    torch.manual_seed(settings.seed)
     labeled, pool = read_labeled_folder(arguments.labeled), read_unlabeled_folder(arguments.unlabeled)
-    rows, held_out = holdout_split(labeled.groups, settings.holdout, SEED)
+    rows, held_out = holdout_split(labeled.groups, settings.holdout, settings.seed)
     targets = (labeled.labels - labeled.labels.mean()) / labeled.labels.std()
     paths = [labeled.root / image for image in labeled.images]
     built = build_model(settings.backbone)
@@ -139,14 +159,15 @@ def main() -> None:
     def crops(photos: list[Path], values: Any, count: int, flip: bool = False) -> Crops:
         return Crops(photos, values, count, flip, config)
 
-    started = time.perf_counter()
     truth = [paths[row] for row in rows], targets[rows]
+    choose_workers(model, crops(*truth, 1, flip=True), settings.teacher)
+    started = time.perf_counter()
     with timed("training"):
         steps = train(model, crops(*truth, 1, flip=True), settings.teacher)
     with timed("hold-out"):
         look(model, crops([paths[row] for row in held_out], targets[held_out], CROPS))
-    memory = [truth]
-    for block in partition(len(pool.images), settings.blocks, SEED):
+    seen = [truth]
+    for block in partition(len(pool.images), settings.blocks, settings.seed):
         photos = [pool.root / pool.images[row] for row in block]
         with timed("features"):
             known, _ = look(model, crops(*truth, CROPS))
@@ -156,7 +177,7 @@ def main() -> None:
             labels = regression.predict(unknown).reshape(-1, CROPS).mean(1)
         chosen = []
         with timed("selection"):
-            for old, values in memory:
+            for old, values in seen:
                 kept = exemplars(model, crops(old, values, CROPS), settings.replay_every)
                 chosen.append(([old[photo] for photo in kept], values[kept]))
         everything = [(photos, labels), *chosen]
@@ -165,7 +186,7 @@ def main() -> None:
         )
         with timed("training"):
             steps += train(model, data, settings.student)
-        memory.append((photos, labels))
+        seen.append((photos, labels))
     with timed("hold-out"):
         look(model, crops([paths[row] for row in held_out], targets[held_out], CROPS))
     seconds = time.perf_counter() - started
@@ -175,6 +196,7 @@ def main() -> None:
     _, scores = look(model, crops(photos, test.labels, CROPS))
     srcc = float(spearmanr(scores.reshape(-1, CROPS).mean(1), test.labels).statistic)
     result = {"seconds": seconds, "steps": steps, "srcc": srcc, "stages": _seconds}
+    result |= {"workers": _workers, "peak": memory.peak()}
     print(json.dumps(result, indent=2))
     if arguments.json:
         arguments.json.write_text(json.dumps(result))
