@@ -32,9 +32,10 @@ labeled, unlabeled, run, weights, frozen, size = sys.argv[1:]
 once = ssiqa.Schedule(epochs=1, lr=1e-5, decay_every=1)
 profile = ssiqa.Profile()
 started = time.perf_counter()
-few = {"frozen": float(frozen), "cache_size": float(size), "short_side": 160, "grid": 1, "weak_crops": 1, "teacher": once, "student": once}
+kept = {"frozen": float(frozen), "cache_size": float(size)}
+few = {"short_side": 160, "grid": 1, "weak_crops": 1, "teacher": once, "student": once}
 tiny = {"backbone": "test_efficientnet", "weights": weights}
-report = ssiqa.adapt(labeled, unlabeled, run, profile=profile, **few, **tiny).report
+report = ssiqa.adapt(labeled, unlabeled, run, profile=profile, **few, **kept, **tiny).report
 print(json.dumps({"seconds": time.perf_counter() - started, "peak": memory.peak(), "stages": profile.to_dict(),
                   "photos": report["data"]["unlabeled"]["photos"]}))
 """
@@ -65,17 +66,9 @@ def main() -> None:
                 else:
                     link.symlink_to(source.resolve())
             options = [1 / 3 if arguments.distinct else 0, arguments.cache_size]
-            command = [
-                sys.executable,
-                "-c",
-                CODE,
-                arguments.labeled,
-                pool,
-                Path(place) / f"run-{size}",
-                weights,
-                *options,
-            ]
-            done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
+            given = [arguments.labeled, pool, Path(place) / f"run-{size}", weights, *options]
+            command = [sys.executable, "-c", CODE, *map(str, given)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             found[size] = json.loads(done.stdout.splitlines()[-1])
             print(f"{size} photos: {found[size]['seconds']:.1f} s, peak {found[size]['peak'] / 1e6:.0f} MB", flush=True)
     least = min(found)
