@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ssiqa import kernels as kernels
     from ssiqa.adaptation import adapt as adapt
+    from ssiqa.comparison import Comparison as Comparison
+    from ssiqa.comparison import compare as compare
     from ssiqa.config import Config as Config
     from ssiqa.config import Schedule as Schedule
     from ssiqa.errors import IllConditionedError as IllConditionedError
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Adaptation": "ssiqa.results",
+    "Comparison": "ssiqa.comparison",
     "Config": "ssiqa.config",
     "Evaluation": "ssiqa.metrics",
     "IllConditionedError": "ssiqa.errors",
@@ -40,6 +43,7 @@ _HOMES = {
     "SsiqaError": "ssiqa.errors",
     "__version__": "ssiqa.version",
     "adapt": "ssiqa.adaptation",
+    "compare": "ssiqa.comparison",
     "evaluate": "ssiqa.metrics",
     "leave_one_out": "ssiqa.loo",
     "load": "ssiqa.scorer",

@@ -173,6 +173,25 @@ def evaluate(scorer: Path, labeled: Path) -> None:
 
 
 @main.command()
+@click.argument("first", type=_PATH)
+@click.argument("second", type=_PATH)
+@click.argument("labeled", type=_PATH)
+def compare(first: Path, second: Path, labeled: Path) -> None:
+    """Compare the scorers FIRST and SECOND, or the students of two runs, on the labels of LABELED.
+
+    \b
+    Example:
+      ssiqa compare run/teacher.pt run/student.pt labeled_test/
+    """
+    from ssiqa.comparison import compare as compare_scorers
+    from ssiqa.results import STUDENT
+    from ssiqa.scorer import load
+
+    old, new = (load(path / STUDENT if path.is_dir() else path) for path in (first, second))
+    click.echo(str(compare_scorers(old, new, labeled)))
+
+
+@main.command()
 def info() -> None:
     """Versions, what is built, what runs on this machine, and if not, why."""
     from ssiqa.info import facts

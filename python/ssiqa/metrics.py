@@ -7,13 +7,14 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ssiqa.errors import DataError
 from ssiqa.progress import Task
 
 if TYPE_CHECKING:
+    from ssiqa.data import LabeledFolder
     from ssiqa.scorer import Scorer
 
 
@@ -34,6 +35,10 @@ class Evaluation:
     krcc: float
     rmse: float
     n: int
+
+    def mirrored(self) -> Evaluation:
+        """Of the scores turned round; the RMSE stays that of the scores as they are."""
+        return Evaluation(-self.plcc, -self.srcc, -self.krcc, self.rmse, self.n)
 
     def to_dict(self) -> dict[str, float | int]:
         return asdict(self)
@@ -90,10 +95,12 @@ def evaluate(scorer: Scorer, labeled_dir: str | PathLike[str]) -> Evaluation:
     from ssiqa.data import read_labeled_folder
 
     folder = read_labeled_folder(labeled_dir)
+    result = agreement(score_folder(scorer, folder), folder.labels)
+    return result if scorer.scale.sign == folder.scale.sign else result.mirrored()
+
+
+def score_folder(scorer: Scorer, folder: LabeledFolder) -> NDArray[np.float64]:
+    """``(n,)`` scores of a folder's photos, with progress."""
     photos = [folder.root / image for image in folder.images]
     with Task("Scoring", len(photos)) as task:
-        scores = scorer.score(task.each(photos))
-    result = agreement(scores, folder.labels)
-    if scorer.scale.sign != folder.scale.sign:
-        result = Evaluation(-result.plcc, -result.srcc, -result.krcc, result.rmse, result.n)
-    return result
+        return scorer.score(task.each(photos))

@@ -26,7 +26,7 @@ def ssiqa_command(*arguments: object) -> Result:
 def test_module_version_and_help() -> None:
     printed = subprocess.run([sys.executable, "-m", "ssiqa", "--version"], capture_output=True, text=True, check=True)
     assert printed.stdout.split()[-1] == ssiqa.__version__
-    for command in ([], ["adapt"], ["score"], ["evaluate"]):
+    for command in ([], ["adapt"], ["score"], ["evaluate"], ["compare"]):
         result = ssiqa_command(*command, "--help")
         assert result.exit_code == 0
         assert "Example" in result.output
@@ -68,6 +68,13 @@ def test_evaluate(adaptation: ssiqa.Adaptation, labeled: Path) -> None:
     assert result.exit_code == 0
     assert "SRCC" in result.output
     assert "(24 photos)" in result.output
+
+
+def test_compare_takes_scorers_and_runs(adaptation: ssiqa.Adaptation, labeled: Path) -> None:
+    result = ssiqa_command("compare", adaptation.output_dir / "student.pt", adaptation.output_dir, labeled)
+    assert result.exit_code == 0, result.output
+    assert "SRCC +0.000 [+0.000, +0.000]" in result.output
+    assert "24 photos: the photos do not tell them apart." in result.output
 
 
 @pytest.mark.parametrize(

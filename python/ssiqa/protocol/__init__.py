@@ -1,0 +1,1 @@
+"""The paper's protocol: published databases, its eight tasks, its tables."""

@@ -1,0 +1,55 @@
+"""How far two scorers are apart, and how surely."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ssiqa.comparison import compare_scores
+from ssiqa.errors import DataError
+
+RNG = np.random.default_rng(0)
+LABELS = RNG.normal(size=300)
+
+
+def noisy(noise: float) -> np.ndarray:
+    return LABELS + noise * RNG.normal(size=300)
+
+
+def test_the_better_one_is_named() -> None:
+    found = compare_scores(noisy(2.0), noisy(0.3), LABELS)
+    assert found.srcc.low > 0
+    assert found.srcc.low < found.srcc.value < found.srcc.high
+    assert found.srcc.value == pytest.approx(found.second.srcc - found.first.srcc)
+    assert "the second ranks the photos better" in str(found)
+
+
+def test_equal_scorers_are_not_told_apart() -> None:
+    scores = noisy(0.5)
+    assert compare_scores(scores, scores, LABELS).srcc.low == compare_scores(scores, scores, LABELS).srcc.high == 0
+    found = compare_scores(noisy(0.5), noisy(0.5), LABELS)
+    assert found.srcc.low < 0 < found.srcc.high
+    assert "do not tell them apart" in str(found)
+
+
+def test_what_both_find_hard_does_not_widen_the_interval() -> None:
+    """Paired: two scorers that err alike are told apart by a small difference."""
+    shared = noisy(1.0)
+    alike = compare_scores(shared + 0.3 * RNG.normal(size=300), shared, LABELS).srcc
+    apart = compare_scores(noisy(1.0), noisy(1.0), LABELS).srcc
+    assert alike.high - alike.low < 0.6 * (apart.high - apart.low)
+
+
+def test_near_duplicates_count_once() -> None:
+    first, second = noisy(1.0)[:60], noisy(0.8)[:60]
+    copies = [np.repeat(values, 5) for values in (first, second, LABELS[:60])]
+    alone = compare_scores(first, second, LABELS[:60]).srcc
+    grouped = compare_scores(*copies, np.repeat(np.arange(60), 5)).srcc
+    pretended = compare_scores(*copies).srcc
+    assert grouped.high - grouped.low == pytest.approx(alone.high - alone.low, rel=0.1)
+    assert pretended.high - pretended.low < 0.7 * (grouped.high - grouped.low)
+
+
+def test_lengths_must_agree() -> None:
+    with pytest.raises(DataError, match="must be two vectors of one length"):
+        compare_scores([1.0, 2.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
