@@ -1,0 +1,84 @@
+"""A table of the paper, on databases in miniature."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pipeline.conftest import settings, texture, weights, write_photo
+from scipy.io import savemat
+
+from ssiqa.errors import SsiqaError
+from ssiqa.protocol import reproduce as module
+from ssiqa.protocol.published import PUBLISHED
+from ssiqa.protocol.reproduce import reproduce
+from ssiqa.protocol.tasks import TABLES, TASKS, find_task
+
+from .test_readers import cells, table
+
+__all__ = ["settings", "weights"]  # fixtures
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LIVEC and KonIQ-10k, of blurred textures; of the others nothing."""
+    root = tmp_path_factory.mktemp("databases")
+    names = [f"t{number}.png" for number in range(7)] + [f"{number}.png" for number in range(20)]
+    labels = np.array([50.0] * 7 + [90.0 - 15 * (number % 5) for number in range(20)])
+    for number, name in enumerate(names[7:]):
+        write_photo(root / "livec/Images" / name, texture(number, (number % 5) * 0.8))
+    (root / "livec/Data").mkdir()
+    savemat(root / "livec/Data/AllImages_release.mat", {"AllImages_release": cells(names, column=True)})
+    savemat(root / "livec/Data/AllMOS_release.mat", {"AllMOS_release": labels[None]})
+    rows = []
+    for number in range(20):
+        write_photo(root / f"koniq10k/1024x768/{number}.png", texture(100 + number, (number % 5) * 0.7))
+        rows.append([f"{number}.png", 4.5 - 0.7 * (number % 5)])
+    table(root / "koniq10k/koniq10k_scores_and_distributions.csv", [["image_name", "MOS"], *rows])
+    return root
+
+
+def test_every_seed_is_reported_and_none_repeated(
+    data_root: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"tasks": ["livec-koniq10k", "spaq-livefb"], "seeds": 2, **settings, "blocks": 1}
+    text = reproduce("table1", data_root, tmp_path, **options)
+    assert "| livec-koniq10k | SS-IQA | 2 |" in text
+    assert "| 0.724 |" in text  # the paper's
+    assert "spaq-livefb | not run: " in text
+    assert "MOS and Image attribute scores.xlsx" in text
+    with (tmp_path / "table1/results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["seed"] for row in rows] == ["0", "1"]
+    assert rows[0]["srcc"] != rows[1]["srcc"]
+    assert json.loads((tmp_path / "table1/results.json").read_text())["missing"].keys() == {"spaq-livefb"}
+    # B's test part was never seen.
+    seed = tmp_path / "table1/livec-koniq10k/SSIQA/seed-0"
+    seen = {path.name for path in (seed / "unlabeled").rglob("*.png")}
+    tested = {path.name for path in (seed / "test").rglob("*.png")}
+    assert (len(seen), len(tested), seen & tested) == (16, 4, set())
+    assert not (seed / "unlabeled/labels.csv").exists()
+
+    monkeypatch.setattr(module, "adapt", None)
+    assert reproduce("table1", data_root, tmp_path, **options) == text
+
+
+def test_tables_name_what_the_paper_reports() -> None:
+    assert len(TASKS) == 8
+    for name, rows in PUBLISHED.items():
+        assert set(rows) == {(task.name, variant) for task in TABLES[name].tasks for variant in TABLES[name].variants}
+    assert find_task("live-csiq").starred
+    assert find_task("live-csiq*") == find_task("live-csiq")
+
+
+def test_what_there_is_not_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SsiqaError, match="No table 'table9'; there are: table1"):
+        reproduce("table9", tmp_path, tmp_path)
+    with pytest.raises(SsiqaError, match="No task 'live-spaq'; there are: live-csiq"):
+        reproduce("table1", tmp_path, tmp_path, tasks=["live-spaq"])
+    with pytest.raises(SsiqaError, match="table3 has none of these tasks; it has: live-csiq"):
+        reproduce("table3", tmp_path, tmp_path, tasks=["csiq-live"])
