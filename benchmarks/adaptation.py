@@ -137,15 +137,15 @@ def study(source: Photos, test: Photos, far: Photos, near: Photos, depths: list[
     train, holdout = holdout_split(source.groups, 0.2, seed)
     look = Standard(source.depths, train, depths)
     x, y, groups = look(source.depths), source.labels, source.groups
-    model = fit(x[train], y[train], groups[train], seed)
+    model = ssiqa.KernelRidge(random_state=seed).fit(x[train], y[train], groups[train])
     clusters = clusters_of(look(source.depths)[train], groups[train], seed)
     outside = []
     for cluster in range(CLUSTERS):
         inside = clusters == cluster
-        others = fit(x[train][~inside], y[train][~inside], groups[train][~inside], seed)
+        others = ssiqa.KernelRidge(random_state=seed).fit(x[train][~inside], y[train][~inside], groups[train][~inside])
         outside.append(srcc(others.predict(x[train][inside]), y[train][inside]))
     bound = Standard(near.depths, np.arange(len(near.labels)), depths)
-    domain = fit(bound(near.depths), near.labels, near.groups, seed)
+    domain = ssiqa.KernelRidge(random_state=seed).fit(bound(near.depths), near.labels)
     return (
         float(np.mean(outside)),
         srcc(model.predict(x[holdout]), y[holdout]),
@@ -169,14 +169,6 @@ class Standard:
             scaled = np.clip((depths[depth] - self._means[depth]) / self._stds[depth], -LIMIT, LIMIT)
             parts.append(scaled / np.sqrt(scaled.shape[1]))
         return np.concatenate(parts, axis=1)
-
-
-def fit(x: NDArray[np.float64], y: NDArray[np.float64], groups: NDArray[np.int64], seed: int) -> ssiqa.KernelRidge:
-    """On all rows, with the gamma and alpha of one row of each group: near-duplicates ask for too narrow a kernel."""
-    order = np.random.default_rng(seed).permutation(len(y))
-    one_each = order[np.unique(groups[order], return_index=True)[1]]
-    chosen = ssiqa.KernelRidge(gamma="auto", alpha="auto", random_state=seed).fit(x[one_each], y[one_each])
-    return ssiqa.KernelRidge(gamma=chosen.gamma_, alpha=chosen.alpha_, random_state=seed).fit(x, y)
 
 
 def clusters_of(x: NDArray[np.float64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

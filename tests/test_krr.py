@@ -273,3 +273,30 @@ def test_refusals() -> None:
             KernelRidge(alpha=value).fit(x, y)
     with pytest.raises(IllConditionedError, match="No alpha allowed makes a usable kernel matrix; use a larger alpha"):
         KernelRidge(alpha=0).fit(x, y)
+
+
+def test_groups_keep_near_duplicates_from_choosing_a_narrow_kernel() -> None:
+    rng = np.random.default_rng(0)
+    places = rng.uniform(-3, 3, (60, 4))
+    quality = np.sin(places.sum(1)) + 0.5 * rng.normal(size=60)  # what a content is rated, whatever its copies
+    groups = np.repeat(np.arange(60), 8)
+    x = places[groups] + 0.01 * rng.normal(size=(480, 4))
+    y = quality[groups] + 0.02 * rng.normal(size=480)
+    others = rng.uniform(-3, 3, (500, 4))
+
+    def error(model: KernelRidge) -> float:
+        return float(np.mean((model.predict(others) - np.sin(others.sum(1))) ** 2))
+
+    fooled, grouped = KernelRidge().fit(x, y), KernelRidge().fit(x, y, groups)
+    assert grouped.n_selection_ == 60
+    assert grouped.loo_rmse_ > 3 * fooled.loo_rmse_
+    assert error(grouped) < error(fooled)
+    alone = KernelRidge().fit(x, y, np.arange(480))
+    assert (alone.gamma_, alone.alpha_, alone.loo_rmse_) == (fooled.gamma_, fooled.alpha_, fooled.loo_rmse_)
+
+
+@pytest.mark.parametrize(("groups", "message"), [([0, 1], "must have shape"), ([0] * 20, "at least two groups")])
+def test_groups_that_do_not_fit_are_named(groups: list[int], message: str) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    with pytest.raises(ValueError, match=message):
+        KernelRidge().fit(x, x[:, 0], groups)
