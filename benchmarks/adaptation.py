@@ -78,12 +78,13 @@ class Describer:
     """A pretrained network, asked what it sees at each depth."""
 
     def __init__(self, backbone: str, weights: Path | None, kept: Path) -> None:
-        self._name, self._kept = backbone, kept
+        self._name, self._kept = f"{backbone} {weights and hashlib.sha256(weights.read_bytes()).hexdigest()}", kept
         self._network: Any = build_model(backbone, weights).backbone.eval()
         self._preprocess = Preprocess.for_backbone(self._network, 384, 3)
 
     def __call__(self, root: Path, images: Sequence[str]) -> Depths:
-        key = hashlib.sha256("\n".join([self._name, str(root), *images]).encode()).hexdigest()[:16]
+        contents = (f"{image} {hashlib.sha256((root / image).read_bytes()).hexdigest()}" for image in images)
+        key = hashlib.sha256("\n".join([self._name, *contents]).encode()).hexdigest()[:16]
         path = self._kept / f"{key}.npz"
         if not path.is_file():
             with Lanes() as lanes, Task(f"Describing {root.name}", len(images)) as task:

@@ -183,7 +183,10 @@ def table(results: dict[str, Any]) -> str:
         f"| {ours['peak'] / 1e9:.2f} GB |",
     ]
     if plain:
-        lines.append(f"| plain loop | {plain['seconds']:.0f} s | {plain['srcc']:.3f} | {plain['peak'] / 1e9:.2f} GB |")
+        lines.append(
+            f"| plain loop | {plain['seconds']:.0f} s | {plain['srcc']:.3f} "
+            f"| {plain['peak'] / 1e9:.2f} GB without its workers |"
+        )
     lines += ["", "| target | wanted | measured | |", "|---|---|---|---|"]
 
     def add(name: str, wanted: str, measured: str, reached: bool) -> None:
@@ -192,7 +195,9 @@ def table(results: dict[str, Any]) -> str:
     if plain:
         ratio = plain["seconds"] / ours["seconds"]
         add("adapt beside the plain loop", ">= 5x", f"{ratio:.1f}x", ratio >= 5)
-    add("time outside forward, backward, optimiser", "<= 15 %", f"{ours['outside']:.1%}", ours["outside"] <= 0.15)
+    strict = ours["outside"] + ours["stages"]["scoring"]["share"]
+    found = f"{ours['outside']:.1%}; {strict:.1%} with scoring of the hold-out as outside"
+    add("time outside forward, backward, optimiser", "<= 15 %", found, ours["outside"] <= 0.15)
     add("score a folder beside the forward pass alone", ">= 90 %", f"{score['ratio']:.1%}", score["ratio"] >= 0.9)
     add("photos decoded in a second run", "0", str(decoded), decoded == 0)
     lines += ["", "| stage | seconds | share | images/s |", "|---|---:|---:|---:|"]

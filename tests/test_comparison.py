@@ -53,3 +53,16 @@ def test_near_duplicates_count_once() -> None:
 def test_lengths_must_agree() -> None:
     with pytest.raises(DataError, match="must be two vectors of one length"):
         compare_scores([1.0, 2.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+
+
+def test_too_few_groups_are_named() -> None:
+    with pytest.raises(DataError, match="at least 10 groups, and these are of 3"):
+        compare_scores(LABELS[:30], LABELS[:30], LABELS[:30], np.arange(30) % 3)
+    with pytest.raises(DataError, match="give one group each"):
+        compare_scores(LABELS, LABELS, LABELS, np.arange(299))
+
+
+def test_constant_scores_are_undefined() -> None:
+    found = compare_scores(np.ones(300), LABELS, LABELS)
+    assert str(found.srcc) == "undefined"
+    assert "the same score" in str(found)

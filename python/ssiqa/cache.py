@@ -83,13 +83,14 @@ class Cache:
         """The array, read-only and memory-mapped; its checksum is compared when this process reads it first."""
         path, known = self._path(key), int(key, 16)
         try:
-            if known not in self._whole:
-                self._whole[known] = _is_whole(path)
-                if not self._whole[known]:
+            whole = self._whole.get(known)
+            if whole is None:
+                whole = self._whole[known] = _is_whole(path)
+                if not whole:
                     logger.warning("%s is damaged; it is made again.", path)
-                    path.unlink()
-                    del self._whole[known]
-            if not self._whole.get(known):
+                    path.unlink(missing_ok=True)
+                    self._whole.pop(known, None)  # where it cannot be deleted, it is not read again
+            if not whole:
                 return None
             array: NDArray[Any] = np.load(path, mmap_mode="r")
         except (OSError, ValueError):  # not there, or no longer, or not to be read
@@ -110,6 +111,7 @@ class Cache:
                 file.seek(0)
                 file.write(zlib.crc32(file.read()).to_bytes(_CHECKSUM_BYTES, "little"))
             beside.replace(path)
+            self._whole.pop(int(key, 16), None)
         except FileNotFoundError:
             pass  # another process has just removed the folder: as good as an entry that was removed
         except OSError as error:

@@ -210,10 +210,10 @@ def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seed
       ssiqa reproduce table1 --data-root databases/ --tasks livec-koniq10k --seeds 3
     """
     from ssiqa.protocol.reproduce import reproduce as run
-    from ssiqa.protocol.tasks import TABLES
+    from ssiqa.protocol.tasks import find_task, tables_of
 
-    chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
-    for name in TABLES if table == "all" else [table]:
+    chosen = None if tasks is None else [find_task(name.strip()).name for name in tasks.split(",")]
+    for name in tables_of(chosen) if table == "all" else [table]:
         click.echo(run(name, data_root, output, tasks=chosen, seeds=seeds, **settings))
 
 

@@ -17,7 +17,7 @@ from ssiqa.crops import weak_crops
 from ssiqa.data import Photo
 from ssiqa.lanes import Lanes, batches
 from ssiqa.network import Network
-from ssiqa.photos import Photos
+from ssiqa.photos import MADE_BY, Photos
 from ssiqa.progress import Task
 from ssiqa.seeding import generator
 
@@ -96,7 +96,8 @@ class Observer:
         """What the frozen layers make of a photo's crops: from the cache, or computed and kept."""
         if not self._network.has_stem:
             return self._cut(photo)
-        recipe = f"stem {self._network.fingerprint}, {self._photos.preprocess}, {self._crops} crops, seed {self._seed}"
+        looked = f"{self._crops} crops, seed {self._seed}, {self._photos.preprocess}, {MADE_BY}"
+        recipe = f"stem {self._network.fingerprint}, {looked}"
         key = hashlib.sha256(photo.digest + recipe.encode()).hexdigest()
         with self._photos.profile.stage("cache"):
             kept = self._photos.cache.get(key)

@@ -15,6 +15,9 @@ from ssiqa.errors import DataError
 from ssiqa.preprocess import Preprocess
 from ssiqa.profile import Profile
 
+MADE_BY = f"OpenCV {cv2.__version__}, torch {torch.__version__}"
+"""Other versions may decode or resize otherwise than the exported scorer, which runs on the installed ones."""
+
 
 class Photos:
     """Working images of photos.
@@ -64,7 +67,5 @@ class Photos:
         return image
 
     def _key(self, photo: Photo) -> str:
-        # Other versions may decode or resize otherwise than the exported scorer, which runs on the installed ones.
-        made_by = f"OpenCV {cv2.__version__}, torch {torch.__version__}"
-        recipe = f"working image 1, short side {self.preprocess.short_side}, {made_by}"
+        recipe = f"working image 1, short side {self.preprocess.short_side}, {MADE_BY}"
         return hashlib.sha256(photo.digest + recipe.encode()).hexdigest()

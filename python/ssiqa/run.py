@@ -113,7 +113,7 @@ class Run:
 
 @contextmanager
 def open_run(folder: Path, identity: dict[str, Any]) -> Iterator[Run]:
-    """The run in ``folder``: one that is there, or a new one, of which nothing stays before it is claimed.
+    """The run in ``folder``: one that is there, or a new one, of which only decoded photos stay before it is claimed.
 
     Args:
         folder: Created if missing.
@@ -123,6 +123,7 @@ def open_run(folder: Path, identity: dict[str, Any]) -> Iterator[Run]:
         RunError: The folder holds a different run or other files, or another process is working in it.
     """
     check_folder(folder, identity)
+    ours = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / _LOCK)
     try:
@@ -135,10 +136,11 @@ def open_run(folder: Path, identity: dict[str, Any]) -> Iterator[Run]:
             left_over.unlink()  # of a process that was killed while it wrote
         yield Run(folder, identity)
     finally:
-        if not (folder / _IDENTITY).is_file():
-            (folder / _LOCK).unlink()
-            with suppress(OSError):  # not empty: it holds decoded photos
-                folder.rmdir()
+        with suppress(OSError):
+            if not (folder / _IDENTITY).is_file():
+                (folder / _LOCK).unlink(missing_ok=True)
+                if ours:
+                    folder.rmdir()  # fails where decoded photos are in it, which the next try will use
         lock.release()
 
 

@@ -16,7 +16,7 @@ from ssiqa.errors import SsiqaError
 from ssiqa.protocol import reproduce as module
 from ssiqa.protocol.published import PUBLISHED
 from ssiqa.protocol.reproduce import reproduce
-from ssiqa.protocol.tasks import TABLES, TASKS, find_task
+from ssiqa.protocol.tasks import TABLES, TASKS, find_task, tables_of
 
 from .test_readers import cells, table
 
@@ -65,6 +65,8 @@ def test_every_seed_is_reported_and_none_repeated(
 
     monkeypatch.setattr(module, "adapt", None)
     assert reproduce("table1", data_root, tmp_path, **options) == text
+    with pytest.raises(SsiqaError, match="holds a run of other settings"):
+        reproduce("table1", data_root, tmp_path, **{**options, "weak_crops": 1})
 
 
 def test_tables_name_what_the_paper_reports() -> None:
@@ -73,6 +75,8 @@ def test_tables_name_what_the_paper_reports() -> None:
         assert set(rows) == {(task.name, variant) for task in TABLES[name].tasks for variant in TABLES[name].variants}
     assert find_task("live-csiq").starred
     assert find_task("live-csiq*") == find_task("live-csiq")
+    assert tables_of(["csiq-live"]) == ["table1", "table5"]
+    assert tables_of(None) == list(TABLES)
 
 
 def test_what_there_is_not_is_named(tmp_path: Path) -> None:

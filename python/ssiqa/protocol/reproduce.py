@@ -122,8 +122,18 @@ def _run(
     target: Database,
     settings: dict[str, Any],
 ) -> Outcome:
+    of = {
+        "settings": {name: str(value) for name, value in sorted(settings.items()) if value is not None},
+        "images": [len(source.images), len(target.images)],
+    }
     if (folder / RESULT).is_file():
-        return Outcome(**read_json(folder / RESULT))
+        kept = read_json(folder / RESULT)
+        if kept["of"] != of:
+            raise SsiqaError(
+                f"{folder} holds a run of other settings or images ({kept['of']}, not {of}); "
+                "choose another output folder."
+            )
+        return Outcome(**kept["outcome"])
     train, test = holdout_split(np.unique(target.groups, return_inverse=True)[1], TEST_SHARE, seed)
     for name in ("labeled", "unlabeled", "test"):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -145,7 +155,7 @@ def _run(
         a_teacher_srcc=holdout["teacher"]["srcc"],
         a_srcc=holdout["student"]["srcc"],
     )
-    write_json(folder / RESULT, asdict(outcome))
+    write_json(folder / RESULT, {"of": of, "outcome": asdict(outcome)})
     return outcome
 
 

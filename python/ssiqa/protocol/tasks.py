@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,3 +99,8 @@ def find_task(name: str) -> Task:
         if name in (task.name, task.name.removesuffix("*")):
             return task
     raise SsiqaError(f"No task {name!r}; there are: {', '.join(task.name for task in TASKS)}.")
+
+
+def tables_of(tasks: Collection[str] | None) -> list[str]:
+    """The tables with one of these tasks, or all."""
+    return [name for name, table in TABLES.items() if tasks is None or any(task.name in tasks for task in table.tasks)]
