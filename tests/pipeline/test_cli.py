@@ -26,7 +26,7 @@ def ssiqa_command(*arguments: object) -> Result:
 def test_module_version_and_help() -> None:
     printed = subprocess.run([sys.executable, "-m", "ssiqa", "--version"], capture_output=True, text=True, check=True)
     assert printed.stdout.split()[-1] == ssiqa.__version__
-    for command in ([], ["adapt"], ["score"], ["evaluate"], ["compare"]):
+    for command in ([], ["adapt"], ["score"], ["evaluate"], ["compare"], ["reproduce"]):
         result = ssiqa_command(*command, "--help")
         assert result.exit_code == 0
         assert "Example" in result.output
