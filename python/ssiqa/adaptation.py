@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ssiqa import distill, replay, train
+from ssiqa import distill, replay, train, trust
 from ssiqa.cache import CACHE_GIB, open_cache
-from ssiqa.config import make_config
+from ssiqa.config import Config, make_config
 from ssiqa.device import pick_device, pick_precision
 from ssiqa.errors import RunError
 from ssiqa.features import Views, predictions
+from ssiqa.guard import Guard
 from ssiqa.learner import Learner
 from ssiqa.material import Material, OnError, RatedPhotos, fingerprints, gather
+from ssiqa.metrics import agreement
 from ssiqa.profile import Profile
 from ssiqa.results import Adaptation, finish, is_finished, load_finished, skipped_photos
 from ssiqa.run import PhaseRecord, Run, open_run
+
+logger = logging.getLogger("ssiqa")
 
 OWN_CACHE = ".cache"
 """Beside the checkpoints, until the run is finished."""
@@ -114,13 +121,16 @@ def _go_on(run: Run, learner: Learner, material: Material) -> None:
 def teach(learner: Learner, material: Material) -> PhaseRecord:
     """Phase 0: the learner becomes the teacher, on the training part of A."""
     started = time.perf_counter()
-    if learner.config.probe_head:
+    if learner.config.depths or learner.config.probe_head:
         with learner.observing(0, len(material.truth.photos)) as observer:
             views = Views.join(list(observer.look(material.truth.photos, again=True)))
         with learner.profile.stage("regression", images=len(views.scores)):
-            train.probe_head(learner.model, views.features, material.truth.targets)
+            features = train.standardize(learner.model, views.features)
+            if learner.config.probe_head:
+                train.probe_head(learner.model, features, material.truth.targets)
     losses = learner.fit(material.truth, phase=0)
-    return PhaseRecord(phase=0, losses=losses, seconds=time.perf_counter() - started)
+    srcc = _holdout_srcc(learner, material, phase=0)
+    return PhaseRecord(phase=0, losses=losses, seconds=time.perf_counter() - started, holdout_srcc=srcc)
 
 
 def increment(learner: Learner, material: Material, block: int, records: list[PhaseRecord]) -> PhaseRecord:
@@ -128,21 +138,29 @@ def increment(learner: Learner, material: Material, block: int, records: list[Ph
     started, config, profile = time.perf_counter(), learner.config, learner.profile
     phase, photos, truth = block + 1, material.block_photos(block), material.truth
     earlier = [RatedPhotos(material.block_photos(old), records[old + 1].targets) for old in range(block)]
-    with learner.observing(
-        phase, sum(map(len, (photos, truth.photos, *(rated.photos for rated in earlier))))
-    ) as observer:
+    looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
+    with learner.observing(phase, sum(map(len, looked_at))) as observer:
         labeled = Views.join(list(observer.look(truth.photos, again=True)))
         with profile.stage("regression", images=len(truth.photos)):
-            regression = distill.regression(labeled, truth.targets, config)
-        labels = distill.pseudo_labels(regression, observer.look(photos, again=phase < config.blocks), profile)
+            regression = distill.regression(labeled, truth.targets, material.train_groups, config)
+        label = partial(distill.pseudo_labels, regression, teacher_share=config.teacher_share, profile=profile)
+        labels = label(observer.look(photos, again=phase < config.blocks))
+        unseen = label(observer.look(material.holdout_photos, again=True))
         scores = [labeled.scores, *(predictions(observer.look(old.photos, again=True)) for old in earlier)]
+    coverage = trust.coverage(labels.stds, unseen.stds)
+    if phase == 1 and coverage is not None and coverage.is_low:
+        logger.warning("%s", coverage)
 
     with profile.stage("selection", images=sum(map(len, scores))):
         exemplars = [
             rated.take(replay.exemplars(predicted, rated.targets, config.replay_every))
             for rated, predicted in zip([truth, *earlier], scores, strict=True)
         ]
+    guard = Guard(learner.model)
     losses = learner.fit(RatedPhotos.join([RatedPhotos(photos, labels.values), *exemplars]), phase)
+    verdict = guard.settle(lambda: _holdout_srcc(learner, material, phase), _floor(records[0], config))
+    if verdict.step < 1:
+        logger.warning("Phase %d: %s", phase, verdict)
     return PhaseRecord(
         phase=phase,
         losses=losses,
@@ -154,4 +172,21 @@ def increment(learner: Learner, material: Material, block: int, records: list[Ph
         gamma=None if regression is None else float(regression.gamma_),
         alpha=None if regression is None else float(regression.alpha_),
         loo_rmse=None if regression is None else regression.loo_rmse_,
+        stds=None if labels.stds is None else labels.stds.tolist(),
+        std_limit=None if coverage is None else coverage.limit,
+        uncovered=None if coverage is None else coverage.uncovered,
+        holdout_srcc=verdict.srcc,
+        step=verdict.step,
     )
+
+
+def _holdout_srcc(learner: Learner, material: Material, phase: int) -> float:
+    """Agreement of the learner as it is with the truth of A's hold-out, on weak crops."""
+    with learner.observing(phase, len(material.holdout), "hold-out") as observer:
+        scores = predictions(observer.look(material.holdout_photos, again=True))
+    return agreement(scores, material.labeled.scale.to_internal(material.holdout_labels)).srcc
+
+
+def _floor(teacher: PhaseRecord, config: Config) -> float:
+    """What a phase must leave of the hold-out's SRCC; not-a-number where that of phase 0 is undefined."""
+    return math.nan if teacher.holdout_srcc is None else teacher.holdout_srcc - config.tolerance

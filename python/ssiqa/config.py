@@ -12,7 +12,7 @@ from ssiqa.files import sha256
 
 PRESETS = ("default", "paper")
 
-SCHEMA = 1
+SCHEMA = 2
 """Of what a run keeps; a run is only continued by the same."""
 
 
@@ -56,7 +56,8 @@ class Config:
     Attributes:
         backbone: timm model name.
         weights: Local weight file for the backbone, or None for embedded or downloaded ones.
-        feature_dim: Size of the projection before the head; 0 for none, so that the pooled output is the feature.
+        depths: Features are mean and deviation of the activations of several layers, instead of the pooled output.
+        feature_dim: Size of a projection of the pooled output before the head; 0 for none.
         frozen: Share (0..1) of the backbone's first layers that keep their pretrained weights.
         probe_head: Start the head from closed-form ridge regression on the pretrained features instead of from zero,
             so that the first gradient steps do not distort the features to fit an unfitted head.
@@ -69,8 +70,11 @@ class Config:
         blocks: N, the number of blocks that B is cut into.
         replay_every: K1 = K2 of SDK-Sample: one exemplar for this many photos; 0 switches replay off.
         krr: Pseudo-labels by kernel ridge regression; otherwise the teacher's own predictions.
+        teacher_share: Share (0..1, not 1) of the teacher's own prediction in a pseudo-label by regression.
         gamma: RBF width, or "auto" for leave-one-out.
         alpha: Ridge penalty (the paper's lambda), or "auto" for leave-one-out.
+        tolerance: How far (in SRCC, 0..2) a phase may leave A's hold-out below phase 0; one that goes further is damped
+            or undone. 2 lets every phase stand.
         seed: Root of every random choice.
 
     Raises:
@@ -78,6 +82,7 @@ class Config:
     """
 
     backbone: str
+    depths: bool
     frozen: float
     probe_head: bool
     teacher: Schedule
@@ -91,8 +96,10 @@ class Config:
     blocks: int = 3
     replay_every: int = 100
     krr: bool = True
+    teacher_share: float = 0.0
     gamma: float | Literal["auto"] = "auto"
     alpha: float | Literal["auto"] = "auto"
+    tolerance: float = 0.002
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -100,7 +107,7 @@ class Config:
             _require_whole(name, getattr(self, name), 1)
         for name in ("feature_dim", "replay_every", "seed"):
             _require_whole(name, getattr(self, name), 0)
-        for name in ("krr", "probe_head"):
+        for name in ("krr", "depths", "probe_head"):
             if not isinstance(getattr(self, name), bool):
                 raise SsiqaError(f"{name} is {getattr(self, name)!r}; it must be True or False.")
         for name in ("teacher", "student"):
@@ -110,6 +117,12 @@ class Config:
             if getattr(self, name) != "auto":
                 _require_number(name, getattr(self, name), 0, inf, otherwise=" or 'auto'")
         _require_number("holdout", self.holdout, 0, 1)
+        if self.depths and self.feature_dim:
+            raise SsiqaError("A projection is of the pooled output; set feature_dim=0, or depths=False.")
+        if self.teacher_share:
+            _require_number("teacher_share", self.teacher_share, 0, 1)
+        if self.tolerance:
+            _require_number("tolerance", self.tolerance, 0, 2.000001)
         if self.frozen:
             _require_number("frozen", self.frozen, 0, 1.000001)
 
@@ -142,6 +155,7 @@ def _require_number(name: str, value: object, low: float, high: float, otherwise
 
 _DEFAULT = Config(
     backbone="tf_efficientnet_lite0",
+    depths=True,
     frozen=1 / 3,
     probe_head=True,
     teacher=Schedule(epochs=6, lr=1e-4, decay_every=3, warmup_epochs=1),
@@ -149,12 +163,14 @@ _DEFAULT = Config(
     short_side=384,
     grid=3,
     weak_crops=4,
+    teacher_share=0.5,
 )
 
 # Implementation Details of the paper. The projection, ten crops a photo and 384 pixels (KonIQ's height there) are those
 # of the authors' published code.
 _PAPER = Config(
     backbone="deit3_small_patch16_224.fb_in1k",
+    depths=False,
     feature_dim=192,
     frozen=0.0,
     probe_head=False,
@@ -163,6 +179,7 @@ _PAPER = Config(
     short_side=384,
     grid=3,
     weak_crops=10,
+    tolerance=2.0,
 )
 
 

@@ -21,25 +21,43 @@ class PseudoLabels:
     Attributes:
         values: ``(n,)`` pseudo-labels.
         teacher: ``(n,)`` the teacher's own predictions.
+        stds: ``(n,)`` posterior standard deviation of each label, None without a regression.
     """
 
     values: NDArray[np.float64]
     teacher: NDArray[np.float64]
+    stds: NDArray[np.float64] | None
 
 
-def regression(labeled: Views, targets: NDArray[np.float64], config: Config) -> KernelRidge | None:
+def regression(
+    labeled: Views, targets: NDArray[np.float64], groups: NDArray[np.int64], config: Config
+) -> KernelRidge | None:
     """Fit equation (1) of the paper on A's features and truth; None where the settings have ``krr`` off."""
     if not config.krr:
         return None
     fitted = KernelRidge(gamma=config.gamma, alpha=config.alpha, random_state=config.seed)
-    return fitted.fit(labeled.features.astype(np.float64), targets)
+    return fitted.fit(labeled.features.astype(np.float64), targets, groups)
 
 
-def pseudo_labels(fitted: KernelRidge | None, block: Iterable[Views], profile: Profile) -> PseudoLabels:
-    """Evaluate equation (3) on a block's features as they come; without a regression, the teacher's own predictions."""
-    values, teacher = [], []
-    for views in block:
-        with profile.stage("regression", images=len(views.scores)):
-            values.append(views.scores if fitted is None else fitted.predict(views.features.astype(np.float64)))
+def pseudo_labels(
+    fitted: KernelRidge | None, photos: Iterable[Views], teacher_share: float, profile: Profile
+) -> PseudoLabels:
+    """Evaluate equation (3) on photos' features as they come; without a regression, the teacher's own predictions.
+
+    Args:
+        fitted: What :func:`regression` gave.
+        photos: What the teacher sees in n photos, some at a time.
+        teacher_share: Share (0..1) of the teacher's predictions in the labels; 0 in the paper.
+        profile: Told where the time goes.
+    """
+    values, stds, teacher = [], [], []
+    for views in photos:
         teacher.append(views.scores)
-    return PseudoLabels(np.concatenate(values), np.concatenate(teacher))
+        if fitted is not None:
+            with profile.stage("regression", images=len(views.scores)):
+                mean, std = fitted.predict(views.features.astype(np.float64), return_std=True)
+            values.append((1 - teacher_share) * mean + teacher_share * views.scores)
+            stds.append(std)
+    if fitted is None:
+        return PseudoLabels(np.concatenate(teacher), np.concatenate(teacher), None)
+    return PseudoLabels(np.concatenate(values), np.concatenate(teacher), np.concatenate(stds))

@@ -16,7 +16,7 @@ from torch import Tensor
 from ssiqa.crops import weak_crops
 from ssiqa.data import Photo
 from ssiqa.lanes import Lanes, batches
-from ssiqa.network import Network
+from ssiqa.network import Activations, Network
 from ssiqa.photos import MADE_BY, Photos
 from ssiqa.progress import Task
 from ssiqa.seeding import generator
@@ -92,23 +92,27 @@ class Observer:
             group = torch.cat(list(islice(crops, size))).pin_memory().to(self._network.device, non_blocking=True)
             yield self._see(self._network.stem(group.contiguous(memory_format=torch.channels_last)))
 
-    def _activations(self, photo: Photo, again: bool) -> Tensor:
+    def _activations(self, photo: Photo, again: bool) -> Activations:
         """What the frozen layers make of a photo's crops: from the cache, or computed and kept."""
         if not self._network.has_stem:
-            return self._cut(photo)
+            return (self._cut(photo),)
         looked = f"{self._crops} crops, seed {self._seed}, {self._photos.preprocess}, {MADE_BY}"
         recipe = f"stem {self._network.fingerprint}, {looked}"
-        key = hashlib.sha256(photo.digest + recipe.encode()).hexdigest()
+        keys = [
+            hashlib.sha256(photo.digest + f"{recipe}, {part}".encode()).hexdigest()
+            for part in range(self._network.parts)
+        ]
         with self._photos.profile.stage("cache"):
-            kept = self._photos.cache.get(key)
-        if kept is not None:
-            return _channels_first(torch.from_numpy(np.array(kept)))
+            kept = [self._photos.cache.get(key) for key in keys]
+        if all(part is not None for part in kept):
+            return tuple(_channels_first(torch.from_numpy(np.array(part))) for part in kept)
         crops = self._cut(photo)
         with self._photos.profile.stage("forward"):
             activations = self._network.stem(crops)
         if again:
             with self._photos.profile.stage("cache"):
-                self._photos.cache.put(key, _channels_last(activations).contiguous().numpy())
+                for key, part in zip(keys, activations, strict=True):
+                    self._photos.cache.put(key, _channels_last(part).contiguous().numpy())
         return activations
 
     def _cut(self, photo: Photo) -> Tensor:
@@ -117,8 +121,8 @@ class Observer:
             rng = generator(self._seed, "weak", int.from_bytes(photo.digest, "little"))
             return weak_crops(image, self._crops, self._photos.preprocess, rng)
 
-    def _see(self, activations: Tensor) -> _Means:
-        with self._photos.profile.stage("forward", images=len(activations)):
+    def _see(self, activations: Activations) -> _Means:
+        with self._photos.profile.stage("forward", images=len(activations[0])):
             features, scores = self._judge(activations)
             return (
                 features.view(-1, self._crops, features.shape[1]).mean(1).cpu().numpy(),

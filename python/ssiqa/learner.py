@@ -39,16 +39,18 @@ class Learner:
         self.profile = profile
         self._device = device
         weights = Path(config.weights) if config.weights else None
-        self.model = build_model(config.backbone, weights, config.feature_dim, config.seed).to(device)
+        self.model = build_model(config.backbone, weights, config.feature_dim, config.seed, depths=config.depths).to(
+            device
+        )
         self.model.freeze_first_layers(config.frozen)
         self.preprocess = Preprocess.for_backbone(self.model.backbone, config.short_side, config.grid)
         self.photos = Photos(self.preprocess, cache, profile)
         self._network = Network(self.model, config.backbone, self.preprocess.crop, device, precision)
 
     @contextmanager
-    def observing(self, phase: int, total: int) -> Iterator[Observer]:
-        """A look at ``total`` photos, on weak crops, with the weights of this moment."""
-        with Lanes() as lanes, Task(f"{self._title(phase)}, features", total) as task:
+    def observing(self, phase: int, total: int, what: str = "features") -> Iterator[Observer]:
+        """A look at ``total`` photos, on weak crops, with the weights of this moment; ``what`` is for messages."""
+        with Lanes() as lanes, Task(f"{self._title(phase)}, {what}", total) as task:
             yield Observer(self._network, self.photos, self.config.weak_crops, self.config.seed, task, lanes)
 
     def fit(self, rated: RatedPhotos, phase: int) -> list[float]:

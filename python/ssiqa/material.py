@@ -83,6 +83,11 @@ class Material:
         return RatedPhotos(self._labeled_photos(self.train), targets)
 
     @property
+    def train_groups(self) -> NDArray[np.int64]:
+        """``(n,)`` the group of each photo of the training part."""
+        return self.labeled.groups[self.train]
+
+    @property
     def holdout_photos(self) -> list[Photo]:
         return self._labeled_photos(self.holdout)
 

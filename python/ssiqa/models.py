@@ -1,7 +1,8 @@
-"""Teacher and student: a timm backbone, an optional feature projection, and a linear score head."""
+"""Teacher and student: a timm backbone, read at one or several depths, and a linear score head."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
 from ssiqa.errors import SsiqaError, WeightsError
+from ssiqa.reader import Reader
+from ssiqa.standard import Standard
+
+logger = logging.getLogger("ssiqa")
 
 EMBEDDED_BACKBONE = "tf_efficientnet_lite0"
 
@@ -21,34 +26,41 @@ class QualityModel(nn.Module):
     """Crops to quality features and a quality score on the internal scale.
 
     Attributes:
-        backbone: A timm model without classifier; its pooled output feeds the projection.
+        reader: What it sees of a crop.
+        standard: Brings several depths on one footing; the identity for one.
         projection: Linear map to ``feature_dim`` features, or the identity.
         head: Linear map of the features to one score.
         feature_dim: Number of features, the dimension in which kernel ridge regression works.
     """
 
-    def __init__(self, backbone: nn.Module, pooled: int, feature_dim: int | None = None) -> None:
+    def __init__(self, reader: Reader, feature_dim: int | None = None) -> None:
         """
         Args:
-            backbone: Gives ``(n, pooled)`` for n crops.
-            pooled: What :func:`pooled_width` says; timm's ``num_features`` is another number for some families.
-            feature_dim: Number of features; without it ``pooled``, and no projection.
+            reader: The backbone, and where it is read.
+            feature_dim: Number of features; without it all that is read, and no projection.
         """
         super().__init__()
-        self.feature_dim = feature_dim or pooled
-        self.backbone = backbone
-        self.projection = nn.Linear(pooled, feature_dim, bias=False) if feature_dim else nn.Identity()
+        read = sum(reader.widths)
+        self.feature_dim = feature_dim or read
+        self.reader = reader
+        self.standard: Standard | nn.Identity = Standard(reader.widths) if len(reader.widths) > 1 else nn.Identity()
+        self.projection = nn.Linear(read, feature_dim, bias=False) if feature_dim else nn.Identity()
         self.head = nn.Linear(self.feature_dim, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
+    @property
+    def backbone(self) -> nn.Module:
+        """The timm model without classifier."""
+        return self.reader.backbone
+
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised ``(n, 3, crop, crop)`` to features ``(n, feature_dim)`` and scores ``(n,)``."""
-        return self.judge(self.backbone(crops))
+        return self.judge(self.reader(crops))
 
-    def judge(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """The backbone's output ``(n, pooled)`` to features ``(n, feature_dim)`` and scores ``(n,)``."""
-        features = self.projection(pooled)
+    def judge(self, read: Tensor) -> tuple[Tensor, Tensor]:
+        """What the reader gives to features ``(n, feature_dim)`` and scores ``(n,)``."""
+        features = self.projection(self.standard(read))
         return features, self.head(features).squeeze(-1)
 
     def freeze_first_layers(self, share: float) -> None:
@@ -86,7 +98,12 @@ class QualityModel(nn.Module):
 
 
 def build_model(
-    backbone: str, weights: Path | None = None, feature_dim: int | None = None, seed: int = 0
+    backbone: str,
+    weights: Path | None = None,
+    feature_dim: int | None = None,
+    seed: int = 0,
+    *,
+    depths: bool = False,
 ) -> QualityModel:
     """A :class:`QualityModel` on pretrained weights; its head gives 0, the mean of A, until it is trained.
 
@@ -94,8 +111,9 @@ def build_model(
         backbone: Any timm model name.
         weights: Local safetensors file or timm state dict for that backbone. Without it, the weights embedded in the
             installation (``tf_efficientnet_lite0``) or those that timm downloads.
-        feature_dim: Size of a linear projection between backbone and head; without it the pooled output is used.
+        feature_dim: Size of a linear projection between backbone and head; without it what is read is used.
         seed: Of the projection's initial weights.
+        depths: Read the backbone at several depths; one that cannot be is read at its pooled output, which is logged.
 
     Raises:
         WeightsError: Unknown backbone, one that gives no vector of features, unreadable or unfitting file, or a hub
@@ -110,33 +128,19 @@ def build_model(
         module = _load_all(backbone, _embedded_state_dict())
     else:
         module = _from_hub(backbone)
-    pooled = pooled_width(backbone, module)
+    reader = _reader(backbone, module.to(memory_format=torch.channels_last), depths)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return QualityModel(module.to(memory_format=torch.channels_last), pooled, feature_dim)
+        return QualityModel(reader, feature_dim)
 
 
-def pooled_width(backbone: str, module: nn.Module) -> int:
-    """How many features a backbone without classifier gives for an image, seen on a black one.
-
-    Raises:
-        WeightsError: It gives something else than a vector, or cannot look at an image of the size it was trained on.
-    """
-    trained: Any = module.pretrained_cfg
-    training = module.training
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            pooled = module.eval()(torch.zeros(1, *trained["input_size"]))
-    except Exception as error:  # anything that a network may raise
-        raise WeightsError(f"The backbone {backbone} cannot be used, because {_first_line(error)}.") from error
-    finally:
-        module.train(training)
-    if not isinstance(pooled, Tensor) or pooled.ndim != 2:
-        found = tuple(pooled.shape) if isinstance(pooled, Tensor) else type(pooled).__name__
-        raise WeightsError(
-            f"The backbone {backbone} cannot be used, because it gives {found} for an image and not one vector."
-        )
-    return pooled.shape[1]
+def _reader(backbone: str, module: nn.Module, depths: bool) -> Reader:
+    if depths:
+        try:
+            return Reader(backbone, module, depths=True)
+        except WeightsError as error:
+            logger.warning("%s is read at its last layer alone: %s", backbone, error)
+    return Reader(backbone, module)
 
 
 def _load_all(backbone: str, state: dict[str, Tensor]) -> nn.Module:

@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 import timm
 import torch
@@ -16,7 +16,8 @@ from ssiqa.fold import fold_batch_norms
 from ssiqa.models import QualityModel
 from ssiqa.stem import halve
 
-Judge = Callable[[Tensor], tuple[Tensor, Tensor]]
+Activations: TypeAlias = "tuple[Tensor, ...]"
+Judge: TypeAlias = "Callable[[Activations], tuple[Tensor, Tensor]]"
 
 
 class Network:
@@ -27,6 +28,7 @@ class Network:
         device: Where it is.
         precision: ``"float32"``, or ``"bfloat16"`` for torch's mixed precision.
         has_stem: Whether frozen layers were split off.
+        parts: How many tensors lead from them to the others.
         is_random: Whether training draws random numbers, as dropout does.
         fingerprint: Of the frozen layers, by what they compute: other weights, layers, versions or machines whose
             activations differ have another.
@@ -46,24 +48,26 @@ class Network:
         example = noise.to(device).contiguous(memory_format=torch.channels_last)
         halves = halve(model, name, example)
         self.has_stem = halves.stem is not None
-        self._stem = nn.Identity() if halves.stem is None else fold_batch_norms(halves.stem)
+        self._stem = None if halves.stem is None else fold_batch_norms(halves.stem)
         self._training_rest, self._evaluation_rest = halves.training_rest, halves.evaluation_rest
         activations = self.stem(example)
+        self.parts = len(activations)
         self.is_random = self._draws(activations)
-        computed = hashlib.sha256(activations.cpu().numpy().tobytes()).hexdigest()
+        computed = hashlib.sha256(b"".join(part.cpu().numpy().tobytes() for part in activations)).hexdigest()
         self.fingerprint = f"{name}, timm {timm.__version__}, torch {torch.__version__}, {precision}, {computed}"
 
     @torch.no_grad()
-    def stem(self, crops: Tensor) -> Tensor:
-        """Normalised ``(n, 3, crop, crop)`` to the activations after the frozen layers, float32."""
+    def stem(self, crops: Tensor) -> Activations:
+        """Normalised ``(n, 3, crop, crop)`` to all that the rest needs of the frozen layers, float32."""
+        if self._stem is None:
+            return (crops,)
         with self._autocast():
-            activations: Tensor = self._stem(crops)
-        return activations.float()
+            return tuple(activations.float() for activations in self._stem(crops))
 
-    def train_scores(self, activations: Tensor) -> Tensor:
+    def train_scores(self, activations: Activations) -> Tensor:
         """What the stem gave to scores ``(n,)``, in training mode, with gradients."""
         with self._autocast():
-            _, scores = self.model.judge(self._training_rest(activations))
+            _, scores = self.model.judge(self._training_rest(*activations))
         return scores.float()
 
     def judge(self) -> Judge:
@@ -72,12 +76,13 @@ class Network:
         It keeps the weights of this moment, without gradients.
         """
         rest = fold_batch_norms(self._evaluation_rest)
-        projection, head = copy.deepcopy(self.model.projection), copy.deepcopy(self.model.head)
+        last = nn.Sequential(self.model.standard, self.model.projection)
+        features_of, head = copy.deepcopy(last), copy.deepcopy(self.model.head)
 
         @torch.inference_mode()
-        def judge(activations: Tensor) -> tuple[Tensor, Tensor]:
+        def judge(activations: Activations) -> tuple[Tensor, Tensor]:
             with self._autocast():
-                features = projection(rest(activations))
+                features = features_of(rest(*activations))
                 scores = head(features).squeeze(-1)
             return features.float(), scores.float()
 
@@ -87,7 +92,7 @@ class Network:
         """Mixed precision where that is wanted; belongs to the calling thread."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
-    def _draws(self, activations: Tensor) -> bool:
+    def _draws(self, activations: Activations) -> bool:
         devices = [self.device] if self.device.type == "cuda" else []
         was_training = self.model.training
         with torch.random.fork_rng(devices), torch.no_grad():

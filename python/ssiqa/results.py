@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,12 +117,14 @@ def _export(run: Run, learner: Learner, material: Material, name: str, phase: in
 
 
 def _pseudo_label_table(run: Run, material: Material) -> str:
-    to_user = material.labeled.scale.to_user
+    to_user, unit = material.labeled.scale.to_user, material.labeled.scale.std
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["image", "block", "pseudo_label", "teacher_score"])
+    writer.writerow(["image", "block", "pseudo_label", "teacher_score", "std", "covered"])
     for record in run.records[1:]:
-        columns = (record.photos, to_user(record.pseudo_labels), to_user(record.teacher_scores))
-        for photo, label, score in zip(*columns, strict=True):
-            writer.writerow([photo, record.phase, f"{label:.6g}", f"{score:.6g}"])
+        stds = record.stds or [math.nan] * len(record.photos)
+        columns = (record.photos, to_user(record.pseudo_labels), to_user(record.teacher_scores), stds)
+        for photo, label, score, std in zip(*columns, strict=True):
+            trusted = ["", ""] if record.std_limit is None else [f"{std * unit:.6g}", int(std <= record.std_limit)]
+            writer.writerow([photo, record.phase, f"{label:.6g}", f"{score:.6g}", *trusted])
     return table.getvalue()

@@ -39,6 +39,11 @@ class PhaseRecord:
         alpha: Ridge penalty used, None without KRR.
         loo_rmse: Leave-one-out error of the regression on A, internal scale, None without KRR or with gamma and
             alpha given.
+        stds: Posterior standard deviation of each pseudo-label on the internal scale, None without KRR.
+        std_limit: That beyond which a photo is not covered by A, None without KRR.
+        uncovered: Share of the block's photos beyond it, None without KRR.
+        holdout_srcc: On A's hold-out after the phase, on weak crops.
+        step: Share of the phase's change of the weights that stands.
     """
 
     phase: int
@@ -51,6 +56,11 @@ class PhaseRecord:
     gamma: float | None = None
     alpha: float | None = None
     loo_rmse: float | None = None
+    stds: list[float] | None = None
+    std_limit: float | None = None
+    uncovered: float | None = None
+    holdout_srcc: float | None = None
+    step: float = 1.0
 
     @property
     def targets(self) -> NDArray[np.float64]:
@@ -58,7 +68,7 @@ class PhaseRecord:
 
     def summary(self) -> dict[str, Any]:
         """The record without the photos one by one."""
-        one_by_one = ("photos", "pseudo_labels", "teacher_scores")
+        one_by_one = ("photos", "pseudo_labels", "teacher_scores", "stds")
         return {name: value for name, value in asdict(self).items() if name not in one_by_one}
 
 

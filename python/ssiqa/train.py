@@ -26,6 +26,7 @@ from ssiqa.network import Network
 from ssiqa.photos import Photos
 from ssiqa.progress import Task
 from ssiqa.seeding import generator
+from ssiqa.standard import Standard
 
 # Crops that a lane trains on at a time: activations of more outgrow its core's caches, fewer make products too small.
 _PART = 4
@@ -160,6 +161,16 @@ class _Pass:
         with clock.stage("backward", images=len(rows)):
             gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
             return loss.item(), gradients
+
+
+def standardize(model: QualityModel, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fit the model's standard of several depths to ``(n, d)`` features as read; what they are by that standard."""
+    if not isinstance(model.standard, Standard):
+        return features
+    read = torch.from_numpy(features).to(model.head.weight.device)
+    model.standard.fit(read)
+    standard: NDArray[np.float32] = model.standard(read).cpu().numpy()
+    return standard
 
 
 def probe_head(model: QualityModel, features: NDArray[np.float32], targets: NDArray[np.float64]) -> None:

@@ -13,8 +13,9 @@ from timm.layers import StdConv2d
 from torch import fx
 
 from ssiqa.fold import fold_batch_norms
-from ssiqa.models import QualityModel, pooled_width
+from ssiqa.models import QualityModel
 from ssiqa.network import Network
+from ssiqa.reader import Reader
 from ssiqa.stem import halve
 
 # Convolutions, residuals, dense connections, layer norms, tokens.
@@ -22,10 +23,10 @@ BACKBONES = ("test_efficientnet", "resnet18", "ghostnet_050", "densenet121", "co
 CPU = torch.device("cpu")
 
 
-def build(name: str, frozen: float = 1 / 3) -> QualityModel:
+def build(name: str, frozen: float = 1 / 3, depths: bool = False) -> QualityModel:
     torch.manual_seed(0)
     backbone = timm.create_model(name, pretrained=False, num_classes=0)
-    model = QualityModel(backbone, pooled_width(name, backbone))
+    model = QualityModel(Reader(name, backbone, depths))
     torch.nn.init.normal_(model.head.weight)
     model.freeze_first_layers(frozen)
     return model
