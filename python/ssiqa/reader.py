@@ -1,0 +1,125 @@
+"""What a backbone tells of a crop: its pooled output, or what its activations are like at several depths.
+
+Quality shows early in a network, in its response to edges and noise, and content late. Training on one set of photos
+leaves of the early layers, at the last one, what that set asked for; photos of another kind ask for something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from posixpath import commonpath
+from typing import Any
+
+import numpy as np
+import torch
+from timm.models import group_parameters
+from torch import Tensor, fx, nn
+
+from ssiqa.errors import WeightsError
+
+MOST_LAYERS = 7
+"""Layers that are listened to beside the last; evenly spread where a backbone has more."""
+
+_NOTICE: ContextVar[Callable[[Tensor], None] | None] = ContextVar("notice", default=None)
+
+fx.wrap("moments")
+
+
+def moments(activations: Tensor, channels_last: bool) -> Tensor:
+    """Mean and standard deviation of each channel over all places, float32 ``(n, 2 C)``.
+
+    Args:
+        activations: ``(n, C, H, W)``, tokens ``(n, T, C)``, or ``(n, H, W, C)``.
+        channels_last: Whether four axes are the last of these.
+    """
+    places = {3: [1], 4: [1, 2] if channels_last else [2, 3]}[activations.ndim]
+    variance, mean = torch.var_mean(activations.float(), dim=places, correction=0)
+    return torch.cat([mean, (variance + 1e-6).sqrt()], 1)
+
+
+class Reader(nn.Module):
+    """Crops to one vector each.
+
+    Attributes:
+        backbone: A timm model without classifier.
+        widths: How many features each depth gives; the pooled output is one depth.
+    """
+
+    def __init__(self, name: str, backbone: nn.Module, depths: bool = False) -> None:
+        """
+        Args:
+            name: For messages.
+            backbone: Looked through once, on a black image of the size it was trained on.
+            depths: Read mean and deviation of the activations of several layers, instead of the pooled output.
+
+        Raises:
+            WeightsError: The backbone gives no vector of features for an image, or cannot be read at its layers.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self._depths = depths
+        self._channels_last = str(getattr(backbone, "output_fmt", "")) == "NHWC"
+        trained: Any = backbone.pretrained_cfg
+        training = backbone.training
+        try:
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                backbone.eval()
+                self.widths = self._look_through(torch.zeros(1, *trained["input_size"]))
+        except Exception as error:  # anything that a network may raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise WeightsError(f"The backbone {name} cannot be used, because {reason}.") from error
+        finally:
+            backbone.train(training)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Normalised ``(n, 3, crop, crop)`` to ``(n, sum of widths)``."""
+        if self._depths:
+            return torch.cat(self._read(crops), 1)
+        pooled: Tensor = self.backbone(crops)
+        return pooled
+
+    def _read(self, crops: Tensor) -> list[Tensor]:
+        backbone: Any = self.backbone
+        depths: list[Tensor] = []
+
+        def notice(activations: Tensor) -> None:
+            depths.append(moments(activations, self._channels_last))
+
+        token = _NOTICE.set(notice)
+        try:
+            last = backbone.forward_features(crops)
+        finally:
+            _NOTICE.reset(token)
+        notice(last)
+        return depths
+
+    def _look_through(self, image: Tensor) -> tuple[int, ...]:
+        if self._depths:
+            for layer in _evenly(_layers(self.backbone), MOST_LAYERS):
+                self.backbone.get_submodule(layer).register_forward_hook(_leave)
+            return tuple(depth.shape[1] for depth in self._read(image))
+        pooled = self(image)
+        if not isinstance(pooled, Tensor) or pooled.ndim != 2:
+            found = tuple(pooled.shape) if isinstance(pooled, Tensor) else type(pooled).__name__
+            raise ValueError(f"it gives {found} for an image and not one vector")
+        return (pooled.shape[1],)
+
+
+def _leave(module: nn.Module, inputs: Any, output: Any) -> None:
+    """A layer's output, to the reader that is looking through it, if one is."""
+    if notice := _NOTICE.get():
+        notice(output)
+
+
+def _layers(backbone: Any) -> list[str]:
+    """The modules that hold what timm calls a layer, in order, without the last, whose output is the backbone's."""
+    layers = list(group_parameters(backbone, backbone.group_matcher(coarse=True)).values())
+    owners = (commonpath([name.replace(".", "/").rpartition("/")[0] for name in names]) for names in layers[:-1])
+    return list(dict.fromkeys(owner.replace("/", ".") for owner in owners if owner))
+
+
+def _evenly(items: list[str], most: int) -> list[str]:
+    if len(items) <= most:
+        return items
+    return [items[round(place)] for place in np.linspace(0, len(items) - 1, most)]
