@@ -41,6 +41,10 @@ def open_cache(folder: Path, gib: float) -> Cache:
     return Cache(folder, int(gib * (1 << 30)))
 
 
+# NumPy reads an array's header with Python's parser, which in some versions of Python 3.11 fails in two threads at once.
+_PARSING = threading.Lock()
+
+
 class Cache:
     """A folder of arrays by key, bounded in size, that any number of runs and processes may share.
 
@@ -92,7 +96,8 @@ class Cache:
                     self._whole.pop(known, None)  # where it cannot be deleted, it is not read again
             if not whole:
                 return None
-            array: NDArray[Any] = np.load(path, mmap_mode="r")
+            with _PARSING:
+                array: NDArray[Any] = np.load(path, mmap_mode="r")
         except (OSError, ValueError):  # not there, or no longer, or not to be read
             return None
         self.use(key)

@@ -10,6 +10,7 @@ from torch import nn
 
 from ssiqa.errors import SsiqaError, WeightsError
 from ssiqa.models import QualityModel, build_model
+from ssiqa.reader import Reader
 
 from .conftest import BACKBONE
 
@@ -47,7 +48,9 @@ def test_first_layers_are_frozen_in_order(weights: Path) -> None:
 
 
 def test_backbone_without_an_order_of_layers_can_only_train_whole() -> None:
-    model = QualityModel(nn.Linear(4, 8), pooled=8)
+    backbone = nn.Linear(4, 8)
+    backbone.pretrained_cfg = {"input_size": (4,)}
+    model = QualityModel(Reader("linear", backbone))
     model.freeze_first_layers(0.0)
     assert sum(1 for _ in model.trainable()) == 4
     with pytest.raises(SsiqaError, match="Linear's layers; set frozen=0"):

@@ -76,8 +76,8 @@ def test_the_stem_reaches_as_far_as_it_can() -> None:
     model = build("test_efficientnet")
     halves = halve(model, "test_efficientnet", crops_for(model))
     assert halves.stem is not None
-    frozen = {name for name, parameter in model.backbone.named_parameters() if not parameter.requires_grad}
-    assert {name.removeprefix("0.") for name, _ in halves.stem.named_parameters()} == frozen
+    frozen = {name for name, parameter in model.reader.named_parameters() if not parameter.requires_grad}
+    assert {name for name, _ in halves.stem.named_parameters()} == frozen
 
 
 def fingerprint(model: QualityModel, name: str = "test_efficientnet", precision: str = "float32") -> str:
@@ -134,7 +134,8 @@ def test_nothing_frozen_nothing_cut() -> None:
     crops = crops_for(model)
     network = Network(model, "test_efficientnet", crops.shape[-1], CPU, "float32")
     assert not network.has_stem
-    assert torch.equal(network.stem(crops), crops)
+    (activations,) = network.stem(crops)
+    assert torch.equal(activations, crops)
 
 
 def test_what_cannot_be_cut_stays_whole_and_is_said(
