@@ -1,13 +1,17 @@
-"""What of A's labels carries over to B: kernel ridge regression on pretrained features of several depths, by seed.
+"""Does adapting help, and what of it: the parts of the method one by one, on real photos, with seeds in pairs.
 
-python -m benchmarks.adaptation DATA --kept FOLDER [--backbone NAME --weights FILE] [--seeds 5]
+python -m benchmarks.adaptation DATA --kept FOLDER [--backbone NAME --weights FILE] [--seeds 5] [--only near,far]
 
-DATA holds biq2021 (ss01, ss03_unlabeled, ss03_test, ss03_unlabeled_oracle.csv) and pcuid (unlabeled, oracle.csv). A
-photo is described once, by mean and standard deviation of each block's activations over the whole working image; FOLDER
-keeps that. Each seed holds out a fifth of ss01, groups together. gamma and alpha are chosen by leave-one-out on one
-photo of each group of the rest. "cluster out" is what A alone says of a jump to other contents: five clusters of its
-groups, each predicted from the others. The labels of ss03 and pcuid choose nothing; "bound" is fitted on those of
-ss03_unlabeled.
+DATA holds biq2021 (ss01, ss03_unlabeled, ss03_test, ss03_unlabeled_oracle.csv) and pcuid (unlabeled, oracle.csv).
+
+    near      ss01 -> ss03_unlabeled, tested on ss03_test
+    far       ss01 -> pcuid, tested on it
+    reverse   ss03_unlabeled with its oracle's labels -> ss01 without labels, tested on ss01
+    bound     trained on ss03_unlabeled with its oracle's labels, tested on ss03_test
+
+Near has every part of the paper's method, with this backbone's schedule; far and reverse what `adapt` does by default.
+FOLDER keeps each finished row, decoded photos and phase 0, which rows with the same teacher share: the command goes on
+where it was stopped. Labels of B are looked at in the last step alone.
 """
 
 from __future__ import annotations
@@ -15,174 +19,188 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-from collections.abc import Sequence
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from sklearn.cluster import BisectingKMeans
 
 import ssiqa
-from ssiqa.data import holdout_split, read_image, read_labeled_folder, read_unlabeled_folder
-from ssiqa.lanes import Lanes
-from ssiqa.models import build_model
-from ssiqa.preprocess import Preprocess
-from ssiqa.progress import Task
+from ssiqa.config import make_config
+from ssiqa.data import read_labeled_folder, read_unlabeled_folder
+from ssiqa.device import pick_device, pick_precision
+from ssiqa.files import write_json
+from ssiqa.material import fingerprints
+from ssiqa.run import open_run
 
-CLUSTERS = 5
-LIMIT = 6.0  # standard deviations of A, beyond which a feature says no more than "far away"
+PAPER = {"depths": False, "teacher_share": 0.0, "tolerance": 2.0}
+PARTS: dict[str, dict[str, Any]] = {
+    "baseline": PAPER | {"krr": False, "blocks": 1, "replay_every": 0},
+    "+IL": PAPER | {"krr": False},
+    "+KRR": PAPER | {"blocks": 1, "replay_every": 0},
+    "full paper": PAPER,
+    "default": {},
+}
+# What phase 0 does not depend on.
+LATER = ("blocks", "krr", "replay_every", "teacher_share", "tolerance", "student", "gamma", "alpha")
 
-Depths = list[NDArray[np.float64]]
 
+class Task(NamedTuple):
+    """Two folders, and rated photos of the second's kind."""
 
-class Photos(NamedTuple):
-    """Photos of one folder: each depth's features ``(n, d)``, and labels, for A also groups."""
-
-    depths: Depths
-    labels: NDArray[np.float64]
-    groups: NDArray[np.int64]
+    labeled: Path
+    unlabeled: Path
+    test: Path
+    parts: dict[str, dict[str, Any]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What carries over, depth by depth.")
+    parser = argparse.ArgumentParser(description="Does adapting help, and what of it.")
     parser.add_argument("data", type=Path)
-    parser.add_argument("--kept", type=Path, required=True, help="folder for what photos look like to the network")
+    parser.add_argument("--kept", type=Path, required=True, help="folder for runs and results")
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", default="near,far,reverse,bound")
     arguments = parser.parse_args()
-    describe = Describer(arguments.backbone, arguments.weights, arguments.kept)
-    biq, pcuid = arguments.data / "biq2021", arguments.data / "pcuid"
-    source, test = (labeled(describe, biq / name) for name in ("ss01", "ss03_test"))
-    near = oracle(describe, biq / "ss03_unlabeled", biq / "ss03_unlabeled_oracle.csv")
-    far = oracle(describe, pcuid / "unlabeled", pcuid / "oracle.csv")
-    count = len(source.depths)
-    chosen = {f"depth {depth}": [depth] for depth in range(count)}
-    chosen |= {
-        "last two": [count - 2, count - 1],
-        "upper half": list(range(count // 2, count)),
-        "all": list(range(count)),
+    backbone = {"backbone": arguments.backbone, "weights": arguments.weights}
+    tasks = find_tasks(arguments.data, arguments.kept)
+    for name in arguments.only.split(","):
+        rows = {
+            (part, seed): result_of(arguments.kept, name, tasks[name], part, settings | backbone | {"seed": seed})
+            for seed in range(arguments.seeds)  # seed by seed: pairs are complete early
+            for part, settings in tasks[name].parts.items()
+        }
+        print(f"\n{name}, {arguments.backbone}, {arguments.seeds} seeds\n\n{table(rows, name == 'bound')}", flush=True)
+
+
+def find_tasks(data: Path, kept: Path) -> dict[str, Task]:
+    biq, pcuid = data / "biq2021", data / "pcuid"
+    rated = rated_folder(biq / "ss03_unlabeled", biq / "ss03_unlabeled_oracle.csv", kept / "folders/ss03")
+    far = rated_folder(pcuid / "unlabeled", pcuid / "oracle.csv", kept / "folders/pcuid")
+    default = {"default": PARTS["default"]}
+    return {
+        "near": Task(biq / "ss01", biq / "ss03_unlabeled", biq / "ss03_test", PARTS),
+        "far": Task(biq / "ss01", pcuid / "unlabeled", far, default),
+        "reverse": Task(rated, biq / "ss01", biq / "ss01", default),
+        # Its teacher counts; the fewest photos to adapt to, afterwards.
+        "bound": Task(rated, pcuid / "unlabeled", biq / "ss03_test", {"default": {"blocks": 1}}),
     }
-    columns = ("cluster out", "A's hold-out", "ss03_test", "pcuid", "bound on ss03_test")
-    print(f"| depths | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}", flush=True)
-    for name, depths in chosen.items():
-        rows = [study(source, test, far, near, depths, seed) for seed in range(arguments.seeds)]
-        cells = (f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in zip(*rows, strict=True))
-        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
-class Describer:
-    """A pretrained network, asked what it sees at each depth."""
-
-    def __init__(self, backbone: str, weights: Path | None, kept: Path) -> None:
-        self._name, self._kept = f"{backbone} {weights and hashlib.sha256(weights.read_bytes()).hexdigest()}", kept
-        self._network: Any = build_model(backbone, weights).backbone.eval()
-        self._preprocess = Preprocess.for_backbone(self._network, 384, 3)
-
-    def __call__(self, root: Path, images: Sequence[str]) -> Depths:
-        contents = (f"{image} {hashlib.sha256((root / image).read_bytes()).hexdigest()}" for image in images)
-        key = hashlib.sha256("\n".join([self._name, *contents]).encode()).hexdigest()[:16]
-        path = self._kept / f"{key}.npz"
-        if not path.is_file():
-            with Lanes() as lanes, Task(f"Describing {root.name}", len(images)) as task:
-                seen = list(task.each(lanes.map(lambda image: self._see(root / image), images)))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, *(np.stack(depth) for depth in zip(*seen, strict=True)))
-        with np.load(path) as file:
-            return [file[f"arr_{depth}"].astype(np.float64) for depth in range(len(file.files))]
-
-    @torch.inference_mode()
-    def _see(self, path: Path) -> list[NDArray[np.float32]]:
-        working = self._preprocess.working_images(torch.from_numpy(read_image(path))[None])
-        if not hasattr(self._network, "conv_stem"):  # tokens: the size is fixed, so crops of the grid
-            crops = torch.cat(self._preprocess.grid_rows(self._preprocess.normalize(working)))
-        else:
-            crops = self._preprocess.normalize(working)
-        depths = []
-        x = self._stem(crops)
-        for block in self._network.blocks:
-            x = block(x)
-            over = (2, 3) if x.ndim == 4 else (1,)
-            depths.append(torch.cat([x.mean(over), x.std(over)], 1).mean(0).numpy())
-        if hasattr(self._network, "conv_head"):
-            x = self._network.bn2(self._network.conv_head(x))
-            depths.append(torch.cat([x.mean((2, 3)), x.std((2, 3))], 1).mean(0).numpy())
-        return depths
-
-    def _stem(self, crops: torch.Tensor) -> torch.Tensor:
-        network = self._network
-        if hasattr(network, "conv_stem"):
-            stem: torch.Tensor = network.bn1(network.conv_stem(crops))
-            return stem
-        tokens: torch.Tensor = network.norm_pre(network.patch_drop(network._pos_embed(network.patch_embed(crops))))
-        return tokens
-
-
-def labeled(describe: Describer, root: Path) -> Photos:
-    folder = read_labeled_folder(root)
-    return Photos(describe(root, folder.images), folder.labels, folder.groups)
-
-
-def oracle(describe: Describer, root: Path, table: Path) -> Photos:
-    images = read_unlabeled_folder(root).images
+def rated_folder(images: Path, table: Path, folder: Path) -> Path:
+    """A folder of links to photos, with the labels of an oracle."""
+    folder.mkdir(parents=True, exist_ok=True)
     with table.open(newline="") as file:
-        rows = {Path(row["image"]).name: float(row["mos"]) for row in csv.DictReader(file)}
-    labels = np.array([rows[Path(image).name] for image in images])
-    return Photos(describe(root, images), labels, np.arange(len(images)))
+        labels = {Path(row["image"]).name: row["mos"] for row in csv.DictReader(file)}
+    names = [name for name in read_unlabeled_folder(images).images if Path(name).name in labels]
+    with (folder / "labels.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "mos"])
+        writer.writerows([name, labels[Path(name).name]] for name in names)
+    for name in names:
+        link = folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to((images / name).resolve())
+    return folder
 
 
-def study(source: Photos, test: Photos, far: Photos, near: Photos, depths: list[int], seed: int) -> tuple[float, ...]:
-    train, holdout = holdout_split(source.groups, 0.2, seed)
-    look = Standard(source.depths, train, depths)
-    x, y, groups = look(source.depths), source.labels, source.groups
-    model = ssiqa.KernelRidge(random_state=seed).fit(x[train], y[train], groups[train])
-    clusters = clusters_of(look(source.depths)[train], groups[train], seed)
-    outside = []
-    for cluster in range(CLUSTERS):
-        inside = clusters == cluster
-        others = ssiqa.KernelRidge(random_state=seed).fit(x[train][~inside], y[train][~inside], groups[train][~inside])
-        outside.append(srcc(others.predict(x[train][inside]), y[train][inside]))
-    bound = Standard(near.depths, np.arange(len(near.labels)), depths)
-    domain = ssiqa.KernelRidge(random_state=seed).fit(bound(near.depths), near.labels)
-    return (
-        float(np.mean(outside)),
-        srcc(model.predict(x[holdout]), y[holdout]),
-        srcc(model.predict(look(test.depths)), test.labels),
-        srcc(model.predict(look(far.depths)), far.labels),
-        srcc(domain.predict(bound(test.depths)), test.labels),
-    )
+def result_of(kept: Path, name: str, task: Task, part: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What teacher and student of one run say of the test photos: from the folder, or made and kept there."""
+    label = f"{name} {part} {settings['backbone']} {settings['seed']}".replace(" ", "-")
+    path = kept / "results" / f"{label}.json"
+    if not path.is_file():
+        run = kept / "runs" / label
+        give_phase_0(kept, task, settings, run)
+        profile = ssiqa.Profile()
+        adaptation = ssiqa.adapt(
+            task.labeled, task.unlabeled, run, cache_dir=kept / "cache", profile=profile, **settings
+        )
+        keep_phase_0(kept, task, settings, run)
+        truth = read_labeled_folder(task.test)
+        found: dict[str, Any] = {"report": adaptation.report, "seconds": profile.to_dict()}
+        for scorer in ("teacher", "student"):
+            photos = [truth.root / image for image in truth.images]
+            scores, ends = getattr(adaptation, scorer).score(photos, return_interval=True)
+            inside = (ends[:, 0] <= truth.labels) & (truth.labels <= ends[:, 1])
+            found[scorer] = {
+                "srcc": float(spearmanr(scores, truth.labels).statistic),
+                "holdout": adaptation.report["holdout"][scorer]["srcc"],
+                "holdout_covered": adaptation.report["interval"][scorer]["coverage"],
+                "covered": float(inside.mean()),
+                "scores": scores.tolist(),
+            }
+        write_json(path, found)
+    kept_result: dict[str, Any] = json.loads(path.read_text())
+    return kept_result
 
 
-class Standard:
-    """Features of several depths as one vector: each in standard deviations of A, each depth of the same weight."""
-
-    def __init__(self, depths: Depths, rows: NDArray[np.int64], chosen: list[int]) -> None:
-        self._chosen = chosen
-        self._means = {depth: depths[depth][rows].mean(0) for depth in chosen}
-        self._stds = {depth: depths[depth][rows].std(0) + 1e-6 for depth in chosen}
-
-    def __call__(self, depths: Depths) -> NDArray[np.float64]:
-        parts = []
-        for depth in self._chosen:
-            scaled = np.clip((depths[depth] - self._means[depth]) / self._stds[depth], -LIMIT, LIMIT)
-            parts.append(scaled / np.sqrt(scaled.shape[1]))
-        return np.concatenate(parts, axis=1)
+def _phase_0(kept: Path, task: Task, settings: dict[str, Any]) -> Path:
+    config = {name: value for name, value in asdict(make_config(**settings)).items() if name not in LATER}
+    text = json.dumps([str(task.labeled), config], default=str, sort_keys=True)
+    return kept / "phase-0" / hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def clusters_of(x: NDArray[np.float64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Cluster of each row, whole groups together."""
-    numbers = np.unique(groups, return_inverse=True)[1]
-    means = np.stack([x[numbers == number].mean(0) for number in range(numbers.max() + 1)])
-    found = BisectingKMeans(CLUSTERS, random_state=seed, n_init=5, bisecting_strategy="largest_cluster").fit(means)
-    clusters: NDArray[np.int64] = found.labels_[numbers]
-    return clusters
+def give_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
+    """Start a run from a teacher that another run has trained, if one has."""
+    teacher = _phase_0(kept, task, settings)
+    if not teacher.is_dir() or run.exists():
+        return
+    config, device = make_config(**settings), pick_device("auto")
+    identity = config.identity() | {"device": device.type, "precision": pick_precision("auto", device)}
+    with open_run(run, identity) as opened:
+        opened.claim(fingerprints(task.labeled, task.unlabeled, without=()))
+        shutil.copytree(teacher, run / "checkpoints")
 
 
-def srcc(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
-    return float(spearmanr(scores, labels).statistic)
+def keep_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
+    teacher = _phase_0(kept, task, settings)
+    if not teacher.is_dir():
+        teacher.mkdir(parents=True)
+        for file in (run / "checkpoints").glob("phase-0.*"):
+            shutil.copy(file, teacher)
+
+
+def table(rows: dict[tuple[str, int], dict[str, Any]], teacher_alone: bool) -> str:
+    """Markdown: mean and deviation over seeds, and each seed's difference to the teacher it began with."""
+    parts = list(dict.fromkeys(part for part, _ in rows))
+    lines = [
+        "| | SRCC on B | gain by seed | A's hold-out | change by seed | 90 % intervals: A | B |",
+        "|---|---:|---|---:|---|---:|---:|",
+    ]
+    for part in parts:
+        found = [row for (of, _), row in rows.items() if of == part]
+
+        def values(scorer: str, what: str, found: list[dict[str, Any]] = found) -> NDArray[np.float64]:
+            return np.array([row[scorer][what] for row in found])
+
+        lines.append(_line(f"{part}: teacher", lambda what, values=values: values("teacher", what)))
+        if not teacher_alone:
+            before = values("teacher", "srcc"), values("teacher", "holdout")
+            lines.append(_line(part, lambda what, values=values: values("student", what), before))
+    return "\n".join(lines)
+
+
+def _line(
+    title: str,
+    values: Callable[[str], NDArray[np.float64]],
+    before: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+) -> str:
+    def cells() -> Iterator[str]:
+        for number, what in enumerate(("srcc", "holdout")):
+            found = values(what)
+            yield f"{found.mean():.3f} ± {found.std():.3f}"
+            yield "" if before is None else " ".join(f"{change:+.3f}" for change in found - before[number])
+        for what in ("holdout_covered", "covered"):
+            yield f"{values(what).mean():.1%}"
+
+    return f"| {title} | " + " | ".join(cells()) + " |"
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ssiqa.results import Adaptation as Adaptation
     from ssiqa.scorer import Scorer as Scorer
     from ssiqa.scorer import load as load
+    from ssiqa.updating import update as update
     from ssiqa.version import __version__ as __version__
 
 _HOMES = {
@@ -47,6 +48,7 @@ _HOMES = {
     "evaluate": "ssiqa.metrics",
     "leave_one_out": "ssiqa.loo",
     "load": "ssiqa.scorer",
+    "update": "ssiqa.updating",
 }
 
 __all__ = sorted([*_HOMES, "kernels"])

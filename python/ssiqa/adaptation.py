@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ssiqa import distill, replay, train, trust
 from ssiqa.cache import CACHE_GIB, open_cache
@@ -77,19 +82,64 @@ def adapt(
         >>> adaptation.student.score("photo.jpg")  # doctest: +SKIP
         63.1
     """
-    config, where = make_config(preset, **settings), pick_device(device)
-    numbers = pick_precision(precision, where)
     folder = Path(output_dir or f"runs/{Path(labeled_dir).resolve().name}-to-{Path(unlabeled_dir).resolve().name}")
-    identity = config.identity() | {"device": where.type, "precision": numbers}
-    cache = open_cache(_cache_folder(cache_dir, folder), cache_size)
-    with open_run(folder, identity) as run:
+    return carry_out(
+        Plan(Path(labeled_dir), Path(unlabeled_dir), folder, make_config(preset, **settings), teach),
+        device=device,
+        precision=precision,
+        on_error=on_error,
+        cache_dir=cache_dir,
+        cache_size=cache_size,
+        profile=profile,
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do.
+
+    Attributes:
+        labeled_dir: A.
+        unlabeled_dir: B.
+        folder: Of the run.
+        config: The settings.
+        begin: Phase 0: gives the learner the weights of the first teacher.
+        memory: Exemplars of photos seen before this run.
+        identity: What else makes this run another than one on the same photos with the same settings.
+    """
+
+    labeled_dir: Path
+    unlabeled_dir: Path
+    folder: Path
+    config: Config
+    begin: Callable[[Learner, Material], PhaseRecord]
+    memory: RatedPhotos = field(default_factory=RatedPhotos.none)
+    identity: dict[str, Any] = field(default_factory=dict)
+
+
+def carry_out(
+    plan: Plan,
+    *,
+    device: str,
+    precision: str,
+    on_error: OnError,
+    cache_dir: str | PathLike[str] | None,
+    cache_size: float,
+    profile: Profile | None,
+) -> Adaptation:
+    """Go through the phases of a plan that are not finished; the arguments are those of :func:`adapt`."""
+    where = pick_device(device)
+    numbers = pick_precision(precision, where)
+    identity = plan.config.identity() | {"device": where.type, "precision": numbers} | plan.identity
+    cache = open_cache(_cache_folder(cache_dir, plan.folder), cache_size)
+    with open_run(plan.folder, identity) as run:
         if is_finished(run):
-            run.claim(fingerprints(labeled_dir, unlabeled_dir, without=skipped_photos(run)))
+            run.claim(fingerprints(plan.labeled_dir, plan.unlabeled_dir, without=skipped_photos(run)))
         else:
-            learner = Learner(config, where, numbers, cache, profile or Profile())
-            material = gather(labeled_dir, unlabeled_dir, config, on_error, learner.photos)
+            learner = Learner(plan.config, where, numbers, cache, profile or Profile())
+            material = gather(plan.labeled_dir, plan.unlabeled_dir, plan.config, on_error, learner.photos)
             run.claim(material.fingerprints)
-            _go_on(run, learner, material)
+            _go_on(run, learner, material, plan)
         if cache_dir is None:
             cache.remove()
         return load_finished(run)
@@ -105,17 +155,17 @@ def _cache_folder(given: str | PathLike[str] | None, run: Path) -> Path:
     return Path(given)
 
 
-def _go_on(run: Run, learner: Learner, material: Material) -> None:
+def _go_on(run: Run, learner: Learner, material: Material, plan: Plan) -> None:
     if run.records:
         run.load_weights(learner.model, phase=len(run.records) - 1)
     while len(run.records) <= learner.config.blocks:
         if run.records:
-            record = increment(learner, material, len(run.records) - 1, run.records)
+            record = increment(learner, material, len(run.records) - 1, run.records, plan.memory)
         else:
-            record = teach(learner, material)
+            record = plan.begin(learner, material)
         with learner.profile.stage("checkpoint"):
             run.finish_phase(learner.model, record)
-    finish(run, learner, material)
+    finish(run, learner, material, plan.memory)
 
 
 def teach(learner: Learner, material: Material) -> PhaseRecord:
@@ -133,7 +183,9 @@ def teach(learner: Learner, material: Material) -> PhaseRecord:
     return PhaseRecord(phase=0, losses=losses, seconds=time.perf_counter() - started, holdout_srcc=srcc)
 
 
-def increment(learner: Learner, material: Material, block: int, records: list[PhaseRecord]) -> PhaseRecord:
+def increment(
+    learner: Learner, material: Material, block: int, records: list[PhaseRecord], memory: RatedPhotos
+) -> PhaseRecord:
     """Phase ``block + 1``: the learner labels the block as teacher, then trains on it as student."""
     started, config, profile = time.perf_counter(), learner.config, learner.profile
     phase, photos, truth = block + 1, material.block_photos(block), material.truth
@@ -156,6 +208,7 @@ def increment(learner: Learner, material: Material, block: int, records: list[Ph
             rated.take(replay.exemplars(predicted, rated.targets, config.replay_every))
             for rated, predicted in zip([truth, *earlier], scores, strict=True)
         ]
+    exemplars.append(memory)
     guard = Guard(learner.model)
     losses = learner.fit(RatedPhotos.join([RatedPhotos(photos, labels.values), *exemplars]), phase)
     verdict = guard.settle(lambda: _holdout_srcc(learner, material, phase), _floor(records[0], config))
@@ -175,6 +228,8 @@ def increment(learner: Learner, material: Material, block: int, records: list[Ph
         stds=None if labels.stds is None else labels.stds.tolist(),
         std_limit=None if coverage is None else coverage.limit,
         uncovered=None if coverage is None else coverage.uncovered,
+        label_srcc=_srcc(unseen.values, material),
+        regression_srcc=_srcc(unseen.regression, material),
         holdout_srcc=verdict.srcc,
         step=verdict.step,
     )
@@ -184,6 +239,11 @@ def _holdout_srcc(learner: Learner, material: Material, phase: int) -> float:
     """Agreement of the learner as it is with the truth of A's hold-out, on weak crops."""
     with learner.observing(phase, len(material.holdout), "hold-out") as observer:
         scores = predictions(observer.look(material.holdout_photos, again=True))
+    return _srcc(scores, material)
+
+
+def _srcc(scores: NDArray[np.float64], material: Material) -> float:
+    """Agreement of scores, on the internal scale, with the truth of A's hold-out."""
     return agreement(scores, material.labeled.scale.to_internal(material.holdout_labels)).srcc
 
 

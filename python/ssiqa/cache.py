@@ -41,7 +41,7 @@ def open_cache(folder: Path, gib: float) -> Cache:
     return Cache(folder, int(gib * (1 << 30)))
 
 
-# NumPy reads an array's header with Python's parser, which in some versions of Python 3.11 fails in two threads at once.
+# NumPy reads an array's header with Python's parser, which in some versions of Python fails in two threads at once.
 _PARSING = threading.Lock()
 
 

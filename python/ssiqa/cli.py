@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ class _Group(click.Group):
             click.echo(f"ssiqa: {error.filename or 'a file'}: {error.strerror or error}.", err=True)
             context.exit(2)
         except KeyboardInterrupt:
-            resumable = context.invoked_subcommand in ("adapt", "demo")
+            resumable = context.invoked_subcommand in ("adapt", "update", "demo")
             click.echo(
                 f"ssiqa: stopped{'; the same command goes on after the last finished phase' if resumable else ''}.",
                 err=True,
@@ -65,6 +65,39 @@ def main() -> None:
     logging.getLogger("ssiqa").setLevel(logging.INFO)
 
 
+_MACHINE_OPTIONS = (
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+    click.option(
+        "--on-error",
+        type=click.Choice(["raise", "skip"]),
+        default="raise",
+        show_default=True,
+        help="What an unreadable photo in UNLABELED does.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "float32", "bfloat16"]),
+        default="auto",
+        show_default=True,
+        help="Numbers of the network; auto is bfloat16 where the device computes it natively.",
+    ),
+    click.option(
+        "--cache", "cache_dir", type=_PATH, metavar="DIR", help="Keep decoded photos there, for other runs too."
+    ),
+    click.option(
+        "--cache-size", type=click.FloatRange(min=0), default=CACHE_GIB, show_default=True, help="GiB that it may hold."
+    ),
+    click.option("--profile", "profiled", is_flag=True, help="Print where the time went."),
+)
+
+
+def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What `adapt` and `update` have in common."""
+    for option in reversed(_MACHINE_OPTIONS):
+        command = option(command)
+    return command
+
+
 @main.command()
 @click.argument("labeled", type=_PATH)
 @click.argument("unlabeled", type=_PATH)
@@ -74,26 +107,7 @@ def main() -> None:
 @click.option("--weights", type=_PATH, metavar="FILE", help="Local weights of the backbone (safetensors or timm).")
 @click.option("--blocks", type=click.IntRange(min=1), metavar="N", help="Blocks that UNLABELED is cut into.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--on-error",
-    type=click.Choice(["raise", "skip"]),
-    default="raise",
-    show_default=True,
-    help="What an unreadable photo in UNLABELED does.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16"]),
-    default="auto",
-    show_default=True,
-    help="Numbers of the network; auto is bfloat16 where the device computes it natively.",
-)
-@click.option("--cache", "cache_dir", type=_PATH, metavar="DIR", help="Keep decoded photos there, for other runs too.")
-@click.option(
-    "--cache-size", type=click.FloatRange(min=0), default=CACHE_GIB, show_default=True, help="GiB that it may hold."
-)
-@click.option("--profile", "profiled", is_flag=True, help="Print where the time went.")
+@_machine_options
 def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **options: object) -> None:
     """Train on LABELED, adapt to UNLABELED, and export student.pt.
 
@@ -105,23 +119,37 @@ def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **option
       ssiqa adapt labeled/ unlabeled/ -o run-vit --backbone vit_tiny_patch16_224 --weights vit.safetensors
     """
     from ssiqa.adaptation import adapt as run
-    from ssiqa.profile import Profile
 
-    profile = Profile()
-    try:
-        adaptation = run(labeled, unlabeled, output, profile=profile, **options)  # type: ignore[arg-type]
-    finally:
-        if profiled:  # of an interrupted run too
-            click.echo(profile)
-    _echo_adaptation(adaptation)
-    click.echo(f"\nNext: ssiqa score {adaptation.output_dir / 'student.pt'} {unlabeled}")
+    _run_and_tell(run, labeled, unlabeled, output, profiled=profiled, **options)
+    click.echo(f"\nNext: ssiqa score {output / 'student.pt'} {unlabeled}")
+
+
+@main.command()
+@click.argument("run", type=_PATH)
+@click.argument("unlabeled", type=_PATH)
+@click.option("-o", "--output", type=_PATH, required=True, help="Folder of the new run; the same command continues it.")
+@click.option("--labeled", "labeled_dir", type=_PATH, help="The labelled photos of RUN, if they have moved.")
+@click.option("--weights", type=_PATH, metavar="FILE", help="The local weights that RUN began from, if it did.")
+@click.option("--blocks", type=click.IntRange(min=1), default=1, show_default=True, help="Blocks of UNLABELED.")
+@_machine_options
+def update(run: Path, unlabeled: Path, output: Path, profiled: bool, **options: object) -> None:
+    """Adapt the student of the finished RUN to further photos, UNLABELED; the earlier ones are not needed.
+
+    \b
+    Example:
+      ssiqa update run/ new-photos/ -o run-2
+    """
+    from ssiqa.updating import update as go_on
+
+    _run_and_tell(go_on, run, unlabeled, output, profiled=profiled, **options)
 
 
 @main.command()
 @click.argument("scorer", type=_PATH)
 @click.argument("images", type=_PATH, nargs=-1, required=True)
 @click.option("--output", type=_PATH, help="Write to a .csv or .json file instead of the terminal.")
-def score(scorer: Path, images: tuple[Path, ...], output: Path | None) -> None:
+@click.option("--interval", is_flag=True, help="Give the low and high end of each score's interval, too.")
+def score(scorer: Path, images: tuple[Path, ...], output: Path | None, interval: bool) -> None:
     """Score IMAGES, files or folders, with an exported SCORER.
 
     An image that cannot be read is named and left out; the others are scored, and the exit code is 2.
@@ -129,7 +157,7 @@ def score(scorer: Path, images: tuple[Path, ...], output: Path | None) -> None:
     \b
     Examples:
       ssiqa score run/student.pt photo.jpg
-      ssiqa score run/student.pt photos/ --output scores.csv
+      ssiqa score run/student.pt photos/ --interval --output scores.csv
     """
     from ssiqa.files import write_text
     from ssiqa.scorer import load
@@ -139,16 +167,18 @@ def score(scorer: Path, images: tuple[Path, ...], output: Path | None) -> None:
     loaded = load(scorer)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)  # fails now rather than after hours of scoring
-    rows, failed = [], 0
+    rows: list[dict[str, str | float]] = []
+    failed = 0
     paths = list(_expand(images))
-    for path, value in zip(paths, loaded.score_each(paths), strict=True):
-        if isinstance(value, DataError):
-            click.echo(f"ssiqa: {value}", err=True)
+    for path, found in zip(paths, loaded.judge_each(paths, with_margin=interval), strict=True):
+        if isinstance(found, DataError):
+            click.echo(f"ssiqa: {found}", err=True)
             failed += 1
             continue
-        rows.append((str(path), value))
+        ends = {"low": found.score - found.margin, "high": found.score + found.margin} if interval else {}
+        rows.append({"image": str(path), "score": found.score, **ends})
         if not output:
-            click.echo(f"{value:.4f}\t{path}")
+            click.echo("\t".join([f"{found.score:.4f}", *(f"{end:.4f}" for end in ends.values()), str(path)]))
     if output:
         write_text(output, _table(rows, output.suffix))
         click.echo(f"{len(rows)} scores in {output}")
@@ -239,6 +269,18 @@ def demo(output: Path, seed: int) -> None:
     click.echo(run_demo(output, seed))
 
 
+def _run_and_tell(run: Callable[..., Adaptation], *folders: Path, profiled: bool, **options: object) -> None:
+    from ssiqa.profile import Profile
+
+    profile = Profile()
+    try:
+        adaptation = run(*folders, profile=profile, **options)
+    finally:
+        if profiled:  # of an interrupted run too
+            click.echo(profile)
+    _echo_adaptation(adaptation)
+
+
 def _echo_adaptation(adaptation: Adaptation) -> None:
     from ssiqa.metrics import figure
 
@@ -249,6 +291,20 @@ def _echo_adaptation(adaptation: Adaptation) -> None:
         click.echo(
             f"  {title:<18} SRCC {figure(values['srcc'])}  PLCC {figure(values['plcc'])}  RMSE {values['rmse']:.4g}"
         )
+    interval = report["interval"]["student"]
+    if interval["width"] is not None and interval["coverage"] is not None:
+        click.echo(
+            f"Intervals of {interval['level']:.0%}: {interval['width']:.3g} wide (median), "
+            f"with {interval['coverage']:.1%} of the held-out labels inside."
+        )
+    if report["coverage"] is not None:
+        click.echo(f"Unlabelled photos unlike all labelled ones: {report['coverage']['uncovered']:.0%} (5 % is usual).")
+    memory = report["memory"]
+    if memory["student"] is not None:
+        before, after = (memory[name]["rmse"] for name in ("teacher", "student"))
+        click.echo(f"Exemplars of earlier photos ({memory['student']['photos']}): RMSE {before:.4g}, now {after:.4g}")
+    if not report["adapted"]:
+        click.echo("Every phase made the hold-out worse and was undone: the student is the teacher.")
     skipped = report["data"]["unlabeled"]["skipped"]
     if skipped:
         click.echo(f"{len(skipped)} unlabelled photos could not be read and were skipped; report.json lists them.")
@@ -266,11 +322,11 @@ def _expand(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield path
 
 
-def _table(rows: list[tuple[str, float]], suffix: str) -> str:
+def _table(rows: list[dict[str, str | float]], suffix: str) -> str:
     if suffix == ".json":
-        return json.dumps([{"image": image, "score": score} for image, score in rows], indent=2) + "\n"
+        return json.dumps(rows, indent=2) + "\n"
     table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["image", "score"])
+    writer = csv.DictWriter(table, list(rows[0]) if rows else ["image", "score"], lineterminator="\n")
+    writer.writeheader()
     writer.writerows(rows)
     return table.getvalue()

@@ -21,11 +21,13 @@ class PseudoLabels:
     Attributes:
         values: ``(n,)`` pseudo-labels.
         teacher: ``(n,)`` the teacher's own predictions.
+        regression: ``(n,)`` those of the regression; the teacher's without one.
         stds: ``(n,)`` posterior standard deviation of each label, None without a regression.
     """
 
     values: NDArray[np.float64]
     teacher: NDArray[np.float64]
+    regression: NDArray[np.float64]
     stds: NDArray[np.float64] | None
 
 
@@ -50,14 +52,17 @@ def pseudo_labels(
         teacher_share: Share (0..1) of the teacher's predictions in the labels; 0 in the paper.
         profile: Told where the time goes.
     """
-    values, stds, teacher = [], [], []
+    teacher, means, stds = [], [], []
     for views in photos:
         teacher.append(views.scores)
         if fitted is not None:
             with profile.stage("regression", images=len(views.scores)):
                 mean, std = fitted.predict(views.features.astype(np.float64), return_std=True)
-            values.append((1 - teacher_share) * mean + teacher_share * views.scores)
+            means.append(mean)
             stds.append(std)
+    own = np.concatenate(teacher)
     if fitted is None:
-        return PseudoLabels(np.concatenate(teacher), np.concatenate(teacher), None)
-    return PseudoLabels(np.concatenate(values), np.concatenate(teacher), np.concatenate(stds))
+        return PseudoLabels(own, own, own, None)
+    regressed = np.concatenate(means)
+    values = (1 - teacher_share) * regressed + teacher_share * own
+    return PseudoLabels(values, own, regressed, np.concatenate(stds))

@@ -18,8 +18,9 @@ from ssiqa.errors import ExportError
 from ssiqa.files import to_json, written_beside
 from ssiqa.lanes import Lanes
 from ssiqa.models import QualityModel
+from ssiqa.novelty import Novelty
 from ssiqa.preprocess import Preprocess
-from ssiqa.scorer import CARD
+from ssiqa.scorer import CARD, MARGIN
 from ssiqa.seeding import generator
 from ssiqa.torchscript import torchscript
 
@@ -28,23 +29,37 @@ _CHECKED_IMAGES = 20
 
 
 class ScoringModule(nn.Module):
-    """The whole path from photos to scores: resize, grid of crops, normalise, model, mean over crops, label scale."""
+    """The whole path from photos to scores: resize, grid of crops, normalise, model, mean over crops, label scale.
 
-    def __init__(self, model: QualityModel, preprocess: Preprocess, scale: LabelScale) -> None:
+    Attributes:
+        factor: What the novelty of a photo is multiplied by for half the width of its interval, on the labels' scale.
+    """
+
+    def __init__(self, model: QualityModel, preprocess: Preprocess, scale: LabelScale, novelty: Novelty) -> None:
         super().__init__()
         self.model = model
         self.preprocess = preprocess
         self.scale = scale
+        self.novelty = novelty
+        self.factor = 1.0
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 RGB ``(n, H, W, 3)`` to float64 scores ``(n,)``."""
+        return self._judge(images)[1]
+
+    def score_and_margin(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 RGB ``(n, H, W, 3)`` to float64 scores ``(n,)`` and margins ``(n,)``: an interval is score ± margin."""
+        features, scores = self._judge(images)
+        return scores, self.novelty(features).double() * self.factor
+
+    def _judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
         working = self.preprocess.normalize(self.preprocess.working_images(images))
         # Row by row of the grid: activations of all its crops would outgrow what the C library keeps, and be faulted in
         # anew in each layer.
-        rows = [self.model(row)[1].view(self.preprocess.grid, -1) for row in self.preprocess.grid_rows(working)]
-        internal = torch.stack(rows).double().mean((0, 1))
-        score: Tensor = internal * (self.scale.sign * self.scale.std) + self.scale.mean
-        return score
+        rows = [self.model(row) for row in self.preprocess.grid_rows(working)]
+        features = torch.stack([row[0].unflatten(0, (self.preprocess.grid, -1)) for row in rows]).mean((0, 1))
+        internal = torch.stack([row[1].view(self.preprocess.grid, -1) for row in rows]).double().mean((0, 1))
+        return features, internal * (self.scale.sign * self.scale.std) + self.scale.mean
 
 
 def trace(module: ScoringModule) -> torch.jit.ScriptModule:
@@ -53,8 +68,9 @@ def trace(module: ScoringModule) -> torch.jit.ScriptModule:
     example = torch.from_numpy(_random_images(0, count=2))
     with torch.no_grad(), torchscript():
         # Our own check below covers other sizes and batches, which tracing's check does not.
-        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-        return torch.jit.freeze(traced)  # type: ignore[no-any-return]
+        methods = dict.fromkeys(("forward", MARGIN), example)
+        traced = torch.jit.trace_module(module, methods, check_trace=False)  # type: ignore[no-untyped-call]
+        return torch.jit.freeze(traced, preserved_attrs=[MARGIN])  # type: ignore[no-any-return]
 
 
 def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card: dict[str, Any]) -> None:
@@ -67,7 +83,7 @@ def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card:
         card: Model card as JSON values, stored inside the file as ``ssiqa.json``.
 
     Raises:
-        ExportError: A score differs by more than 1e-4 of the label scale; no file is written.
+        ExportError: A score or margin differs by more than 1e-4 of the label scale; no file is written.
     """
     batches = [torch.from_numpy(_random_images(number)) for number in range(1, _CHECKED_IMAGES + 1)]
     with Lanes() as lanes:
@@ -76,8 +92,9 @@ def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card:
         with torchscript():
             torch.jit.save(traced, str(beside), _extra_files={CARD: to_json(card)})
         found = _scores_in_fresh_process(beside, batches)
-        # NumPy's maximum keeps NaN, and the comparison is written so that NaN fails it.
-        worst = float(np.max(np.abs(np.concatenate(expected) - np.concatenate(found))))
+        # NumPy's maximum keeps NaN, and the comparison is written so that NaN fails it. Margins may be infinite.
+        whole, read = np.concatenate(expected, axis=1), np.concatenate(found, axis=1)
+        worst = float(np.max(np.abs(np.subtract(whole, read, where=whole != read, out=np.zeros_like(whole)))))
         if not worst <= _TOLERANCE * eager.scale.span:
             raise ExportError(
                 f"{path.name} was not written: its scores differ from the model's by {worst:.3g}, more than "
@@ -87,7 +104,7 @@ def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card:
 
 @torch.inference_mode()
 def _scores(module: ScoringModule, images: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
-    scores: np.ndarray[Any, np.dtype[np.float64]] = module(images).numpy()
+    scores: np.ndarray[Any, np.dtype[np.float64]] = torch.stack(module.score_and_margin(images)).numpy()
     return scores
 
 

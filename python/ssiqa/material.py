@@ -43,6 +43,10 @@ class RatedPhotos:
     photos: list[Photo]
     targets: NDArray[np.float64]
 
+    @staticmethod
+    def none() -> RatedPhotos:
+        return RatedPhotos([], np.empty(0))
+
     def take(self, rows: NDArray[np.int64]) -> RatedPhotos:
         return RatedPhotos([self.photos[row] for row in rows], self.targets[rows])
 
@@ -84,8 +88,9 @@ class Material:
 
     @property
     def train_groups(self) -> NDArray[np.int64]:
-        """``(n,)`` the group of each photo of the training part."""
-        return self.labeled.groups[self.train]
+        """``(n,)`` the group of each photo of the training part; where all are one group, each is its own."""
+        groups = self.labeled.groups[self.train]
+        return groups if len(np.unique(groups)) > 1 else np.arange(len(groups))
 
     @property
     def holdout_photos(self) -> list[Photo]:
@@ -107,6 +112,7 @@ class Material:
         """Counts, fingerprints and skipped photos, ready for JSON."""
         return {
             "labeled": {
+                "folder": str(self.labeled.root.resolve()),
                 "photos": len(self.labeled.images),
                 "train": len(self.train),
                 "holdout": len(self.holdout),

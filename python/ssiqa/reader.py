@@ -38,6 +38,14 @@ def moments(activations: Tensor, channels_last: bool) -> Tensor:
     return torch.cat([mean, (variance + 1e-6).sqrt()], 1)
 
 
+class _Features(nn.Module):
+    """A backbone without its pooling, as a module: where one is called, tracing looks for functions to keep whole."""
+
+    def __init__(self, backbone: Any) -> None:
+        super().__init__()
+        self.forward = backbone.forward_features
+
+
 class Reader(nn.Module):
     """Crops to one vector each.
 
@@ -59,6 +67,7 @@ class Reader(nn.Module):
         super().__init__()
         self.backbone = backbone
         self._depths = depths
+        self._features = _Features(backbone) if depths else nn.Identity()
         self._channels_last = str(getattr(backbone, "output_fmt", "")) == "NHWC"
         trained: Any = backbone.pretrained_cfg
         training = backbone.training
@@ -80,7 +89,6 @@ class Reader(nn.Module):
         return pooled
 
     def _read(self, crops: Tensor) -> list[Tensor]:
-        backbone: Any = self.backbone
         depths: list[Tensor] = []
 
         def notice(activations: Tensor) -> None:
@@ -88,7 +96,7 @@ class Reader(nn.Module):
 
         token = _NOTICE.set(notice)
         try:
-            last = backbone.forward_features(crops)
+            last = self._features(crops)
         finally:
             _NOTICE.reset(token)
         notice(last)

@@ -10,17 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from ssiqa import exemplars
+from ssiqa.config import SCHEMA as CONFIG_SCHEMA
+from ssiqa.data import LabelScale
 from ssiqa.errors import RunError
 from ssiqa.export import ScoringModule, save, trace
+from ssiqa.features import Views, predictions
 from ssiqa.files import read_json, write_json, write_text
+from ssiqa.interval import calibrate
 from ssiqa.learner import Learner
-from ssiqa.material import Material
-from ssiqa.metrics import Evaluation, agreement
+from ssiqa.material import Material, RatedPhotos
+from ssiqa.metrics import agreement
+from ssiqa.novelty import ROWS, Novelty, some_rows
 from ssiqa.progress import Task
-from ssiqa.run import Run
+from ssiqa.run import PhaseRecord, Run
 from ssiqa.scorer import SCHEMA, Scorer, load
+from ssiqa.seeding import generator
 from ssiqa.version import __version__
 
 STUDENT, TEACHER, REPORT, PSEUDO_LABELS = "student.pt", "teacher.pt", "report.json", "pseudo_labels.csv"
@@ -48,9 +56,27 @@ def is_finished(run: Run) -> bool:
     return (run.folder / REPORT).is_file()
 
 
+def read_report(folder: Path) -> dict[str, Any]:
+    """Of a finished run.
+
+    Raises:
+        RunError: There is none, or it is damaged.
+    """
+    path = folder / REPORT
+    try:
+        report: dict[str, Any] = read_json(path)
+        if report["schema"] != CONFIG_SCHEMA:
+            raise RunError(f"{folder} was made by another version of ssiqa ({report['version']}); make it again.")
+        return report
+    except FileNotFoundError as error:
+        raise RunError(f"{folder} holds no finished run: there is no {REPORT} in it.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged; delete it, and the run's own command makes it again.") from error
+
+
 def skipped_photos(run: Run) -> dict[str, str]:
     """The photos of B that a finished run could not read, with the reason."""
-    skipped: dict[str, str] = read_json(run.folder / REPORT)["data"]["unlabeled"]["skipped"]
+    skipped: dict[str, str] = read_report(run.folder)["data"]["unlabeled"]["skipped"]
     return skipped
 
 
@@ -64,15 +90,24 @@ def load_finished(run: Run) -> Adaptation:
     if missing:
         raise RunError(f"{run.folder} is finished but lacks {missing[0]}; delete {REPORT} in it to make it again.")
     student, teacher = load(run.folder / STUDENT), load(run.folder / TEACHER)
-    return Adaptation(student, teacher, run.folder, read_json(run.folder / REPORT))
+    return Adaptation(student, teacher, run.folder, read_report(run.folder))
 
 
-def finish(run: Run, learner: Learner, material: Material) -> None:
-    """Export student and teacher with their scores on A's hold-out, and write the report."""
-    holdout = {
-        "student": _export(run, learner, material, STUDENT),
-        "teacher": _export(run, learner, material, TEACHER, phase=0),
+def finish(run: Run, learner: Learner, material: Material, memory: RatedPhotos) -> None:
+    """Export student and teacher with their scores on A's hold-out, keep exemplars of B, and write the report.
+
+    Args:
+        run: All of its phases are finished.
+        learner: With the weights of the last.
+        material: The run's photos.
+        memory: Exemplars of photos seen before this run.
+    """
+    scorers = {
+        "student": _export(run, learner, material, memory, STUDENT),
+        "teacher": _export(run, learner, material, memory, TEACHER, phase=0),
     }
+    new = exemplars.of_blocks(material, run.records, learner.config.replay_every)
+    exemplars.save(run.folder / exemplars.FOLDER, RatedPhotos.join([memory, new]), learner.photos)
     write_text(run.folder / PSEUDO_LABELS, _pseudo_label_table(run, material))
     report = {
         **run.identity,
@@ -81,18 +116,24 @@ def finish(run: Run, learner: Learner, material: Material) -> None:
         "python": platform.python_version(),
         "scale": material.labeled.scale.to_dict(),
         "data": material.summary(),
-        "holdout": {name: evaluation.to_dict() for name, evaluation in holdout.items()},
+        "holdout": {name: facts["holdout"] for name, facts in scorers.items()},
+        "interval": {name: facts["interval"] for name, facts in scorers.items()},
+        "coverage": _coverage(run.records[1:]),
+        "memory": {name: facts["memory"] for name, facts in scorers.items()},
+        "adapted": any(record.step > 0 for record in run.records[1:]),
         "phases": [record.summary() for record in run.records],
     }
     write_json(run.folder / REPORT, report)
 
 
-def _export(run: Run, learner: Learner, material: Material, name: str, phase: int | None = None) -> Evaluation:
-    """Write one scorer, of the learner as it is or as it was after ``phase``; how it does on A's hold-out."""
+def _export(
+    run: Run, learner: Learner, material: Material, memory: RatedPhotos, name: str, phase: int | None = None
+) -> dict[str, Any]:
+    """Write a scorer, of the learner as it is or as it was after ``phase``; how it does on A's hold-out and memory."""
     if phase is not None:
         run.load_weights(learner.model, phase)
-    module = ScoringModule(learner.model, learner.preprocess, material.labeled.scale).cpu().eval()
-    traced = trace(module)
+    novelty, remembered = _novelty(learner, material), _remembered(learner, memory, material.labeled.scale)
+    module = ScoringModule(learner.model, learner.preprocess, material.labeled.scale, novelty).cpu().eval()
     card = {
         "schema": SCHEMA,
         "version": __version__,
@@ -102,18 +143,48 @@ def _export(run: Run, learner: Learner, material: Material, name: str, phase: in
         "seed": learner.config.seed,
         "fingerprints": material.fingerprints,
     }
-    scorer = Scorer(traced, card, torch.device("cpu"))
+    scorer = Scorer(trace(module), card, torch.device("cpu"))
     # A working image is its own working image: it gets the score of the photo, and is in the cache.
     images = map(learner.photos.working, material.holdout_photos)
     with (
         Task(f"Scoring the hold-out, {name}", len(material.holdout)) as task,
         learner.profile.stage("scoring", images=len(material.holdout)),
     ):
-        scores = scorer.score(task.each(images))
-    evaluation = agreement(scores, material.holdout_labels)
+        scores, intervals = scorer.score(task.each(images), return_interval=True)
+    truth, groups = material.holdout_labels, material.labeled.groups[material.holdout]
+    rng = generator(learner.config.seed, "interval")
+    module.factor, interval = calibrate(np.abs(scores - truth), intervals[:, 1] - scores, groups, rng)
+    holdout = agreement(scores, truth).to_dict()
     with learner.profile.stage("export"):
-        save(traced, module, run.folder / name, {**card, "metrics": {"holdout": evaluation.to_dict()}})
-    return evaluation
+        facts = {"metrics": {"holdout": holdout}, "interval": interval.to_dict()}
+        save(trace(module), module, run.folder / name, card | facts)
+    return {"holdout": holdout, "interval": interval.to_dict(), "memory": remembered}
+
+
+def _remembered(learner: Learner, memory: RatedPhotos, scale: LabelScale) -> dict[str, float | int] | None:
+    """How far the learner's scores of photos seen before the run are from what it learnt of them, in label units."""
+    if not memory.photos:
+        return None
+    with learner.observing(learner.config.blocks, len(memory.photos), "exemplars") as observer:
+        scores = predictions(observer.look(memory.photos, again=False))
+    rmse = float(np.sqrt(np.mean((scores - memory.targets) ** 2)))
+    return {"photos": len(memory.photos), "rmse": rmse * scale.std}
+
+
+def _novelty(learner: Learner, material: Material) -> Novelty:
+    """Of photos to the learner as it is, by one photo of each group of A."""
+    seed, truth = learner.config.seed, material.truth
+    known = truth.take(some_rows(material.train_groups, ROWS, generator(seed, "novelty")))
+    with learner.observing(learner.config.blocks, len(known.photos), "known photos") as observer:
+        views = Views.join(list(observer.look(known.photos, again=True)))
+    return Novelty(views.features, known.targets, seed)
+
+
+def _coverage(records: list[PhaseRecord]) -> dict[str, float] | None:
+    """Share of B's photos that are unlike A's, over all phases; None without KRR."""
+    shares = [record.uncovered for record in records if record.uncovered is not None]
+    sizes = [len(record.photos) for record in records]
+    return {"uncovered": float(np.average(shares, weights=sizes))} if shares else None
 
 
 def _pseudo_label_table(run: Run, material: Material) -> str:

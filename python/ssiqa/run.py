@@ -42,6 +42,8 @@ class PhaseRecord:
         stds: Posterior standard deviation of each pseudo-label on the internal scale, None without KRR.
         std_limit: That beyond which a photo is not covered by A, None without KRR.
         uncovered: Share of the block's photos beyond it, None without KRR.
+        label_srcc: On A's hold-out before the phase, of labels made as the block's pseudo-labels are.
+        regression_srcc: The same of the regression alone.
         holdout_srcc: On A's hold-out after the phase, on weak crops.
         step: Share of the phase's change of the weights that stands.
     """
@@ -59,6 +61,8 @@ class PhaseRecord:
     stds: list[float] | None = None
     std_limit: float | None = None
     uncovered: float | None = None
+    label_srcc: float | None = None
+    regression_srcc: float | None = None
     holdout_srcc: float | None = None
     step: float = 1.0
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -20,9 +20,23 @@ from ssiqa.lanes import Lanes
 from ssiqa.torchscript import torchscript
 
 CARD = "ssiqa.json"
-SCHEMA = 1
+SCHEMA = 2
+MARGIN = "score_and_margin"
+"""The exported method that gives scores and half the widths of their intervals."""
 
 Image: TypeAlias = "str | PathLike[str] | NDArray[np.uint8]"
+
+
+class Judgement(NamedTuple):
+    """What a scorer says of one image.
+
+    Attributes:
+        score: On the labels' scale.
+        margin: Half the width of its interval; not-a-number where that was not asked for.
+    """
+
+    score: float
+    margin: float
 
 
 class Scorer:
@@ -40,11 +54,17 @@ class Scorer:
         self.scale = LabelScale.from_dict(card["scale"])
 
     @overload
-    def score(self, images: Image) -> float: ...  # type: ignore[overload-overlap]
+    def score(self, images: Image, *, return_interval: Literal[False] = False) -> float: ...  # type: ignore[overload-overlap]
     @overload
-    def score(self, images: Iterable[Image]) -> NDArray[np.float64]: ...
+    def score(self, images: Iterable[Image], *, return_interval: Literal[False] = False) -> NDArray[np.float64]: ...
+    @overload
+    def score(self, images: Image, *, return_interval: Literal[True]) -> tuple[float, NDArray[np.float64]]: ...  # type: ignore[overload-overlap]
+    @overload
+    def score(
+        self, images: Iterable[Image], *, return_interval: Literal[True]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
-    def score(self, images: Image | Iterable[Image]) -> float | NDArray[np.float64]:
+    def score(self, images: Image | Iterable[Image], *, return_interval: bool = False) -> Any:
         """Score one image, or many.
 
         An image's score depends on the image alone: each is its own forward pass over a fixed grid of crops. On a CPU
@@ -52,9 +72,13 @@ class Scorer:
 
         Args:
             images: A path or an RGB uint8 array ``(height, width, 3)``, or an iterable of such.
+            return_interval: Give the conformal interval of each score, too: for photos like the labelled ones it holds
+                the opinion with a probability of ``card["interval"]["level"]``, for others it is wider but promises
+                nothing. It is infinite where too few photos were held out to calibrate it.
 
         Returns:
-            A float for one image, a float64 array ``(n,)`` for many.
+            A float for one image, a float64 array ``(n,)`` for many; with ``return_interval`` a pair of that and a
+            float64 array ``(2,)`` or ``(n, 2)`` of low and high ends.
 
         Raises:
             DataError: A file cannot be read (the message names it), or an array has another shape or type.
@@ -63,33 +87,53 @@ class Scorer:
             >>> scorer = ssiqa.load("student.pt")  # doctest: +SKIP
             >>> scorer.score(["a.jpg", "b.jpg"])  # doctest: +SKIP
             array([71.3, 48.9])
+            >>> scorer.score("a.jpg", return_interval=True)  # doctest: +SKIP
+            (71.3, array([60.2, 82.4]))
         """
         if isinstance(images, str | PathLike | np.ndarray):
-            return float(self.score([images])[0])
-        scores = []
-        with closing(self.score_each(images)) as each:
-            for score in each:
-                if isinstance(score, DataError):
-                    raise score
-                scores.append(score)
-        return np.array(scores, dtype=np.float64)
+            one = self.score([images], return_interval=True) if return_interval else self.score([images])
+            return (float(one[0][0]), one[1][0]) if return_interval else float(one[0])
+        found = []
+        with closing(self.judge_each(images, return_interval)) as each:
+            for judgement in each:
+                if isinstance(judgement, DataError):
+                    raise judgement
+                found.append(judgement)
+        scores = np.array([judgement.score for judgement in found], dtype=np.float64)
+        if not return_interval:
+            return scores
+        margins = np.array([judgement.margin for judgement in found], dtype=np.float64)
+        return scores, np.stack([scores - margins, scores + margins], axis=1)
 
-    def score_each(self, images: Iterable[Image]) -> Generator[float | DataError, None, None]:
-        """Scores one by one, in order; the error in place of a score where there cannot be one.
+    def judge_each(
+        self, images: Iterable[Image], with_margin: bool = False
+    ) -> Generator[Judgement | DataError, None, None]:
+        """Judgements one by one, in order; the error in place of one where there cannot be one.
 
         On a CPU as many images are decoded and scored side by side as there are cores, on a GPU they are decoded ahead.
         """
+        judge = self._judge_with_margin if with_margin else self._judge
         with Lanes() as lanes:
             if self._device.type == "cpu":
-                yield from lanes.map(lambda image: self._score(_pixels_or_error(image)), images)
+                yield from lanes.map(lambda image: judge(_pixels_or_error(image)), images)
             else:
-                yield from map(self._score, lanes.map(_pixels_or_error, images))
+                yield from map(judge, lanes.map(_pixels_or_error, images))
 
-    def _score(self, pixels: NDArray[np.uint8] | DataError) -> float | DataError:
+    def _judge(self, pixels: NDArray[np.uint8] | DataError) -> Judgement | DataError:
         if isinstance(pixels, DataError):
             return pixels
         with torch.inference_mode():
-            return float(self._module(torch.from_numpy(pixels)[None].to(self._device))[0])
+            return Judgement(float(self._module(self._batch(pixels))[0]), np.nan)
+
+    def _judge_with_margin(self, pixels: NDArray[np.uint8] | DataError) -> Judgement | DataError:
+        if isinstance(pixels, DataError):
+            return pixels
+        with torch.inference_mode():
+            scores, margins = getattr(self._module, MARGIN)(self._batch(pixels))
+            return Judgement(float(scores[0]), float(margins[0]))
+
+    def _batch(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        return torch.from_numpy(pixels)[None].to(self._device)
 
 
 def load(path: str | PathLike[str], device: str = "cpu") -> Scorer:

@@ -15,19 +15,22 @@ from ssiqa.data import LabelScale
 from ssiqa.errors import ExportError
 from ssiqa.export import ScoringModule, save, trace
 from ssiqa.models import build_model
+from ssiqa.novelty import Novelty
 from ssiqa.preprocess import Preprocess
 
 from .conftest import BACKBONE
 
 SCALE = LabelScale(mean=50.0, std=20.0, sign=1, minimum=0.0, maximum=100.0, column="mos")
-CARD = {"schema": 1, "scale": SCALE.to_dict()}
+CARD = {"schema": 2, "scale": SCALE.to_dict()}
 
 
 @pytest.fixture
 def module(weights: Path) -> ScoringModule:
     model = build_model(BACKBONE, weights)
     torch.nn.init.normal_(model.head.weight, generator=torch.Generator().manual_seed(0))
-    return ScoringModule(model, Preprocess.for_backbone(model.backbone, 176, 2), SCALE).eval()
+    rng = np.random.default_rng(0)
+    novelty = Novelty(rng.random((20, model.feature_dim), np.float32), rng.random(20), seed=0)
+    return ScoringModule(model, Preprocess.for_backbone(model.backbone, 176, 2), SCALE, novelty).eval()
 
 
 def test_one_trace_serves_every_size_and_batch(module: ScoringModule) -> None:
@@ -54,7 +57,7 @@ def test_file_is_self_contained(module: ScoringModule, tmp_path: Path) -> None:
         [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
     )
     score, schema, timm_loaded = eval(printed.stdout.replace("false", "False"))
-    assert schema == 1
+    assert schema == 2
     assert timm_loaded is False
     # A scorer of one image at a time is single-threaded: torch then picks other algorithms.
     assert score == pytest.approx(ssiqa.load(path).score(image), rel=1e-5)

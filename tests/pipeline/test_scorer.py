@@ -31,6 +31,21 @@ def test_path_and_array_agree(adaptation: ssiqa.Adaptation, tmp_path: Path) -> N
     assert adaptation.student.score([]).shape == (0,)
 
 
+def test_intervals_surround_their_scores(adaptation: ssiqa.Adaptation, labeled: Path) -> None:
+    """Of one image and of many, the scores being those without intervals; as wide where an image is new, or wider."""
+    photos = sorted(labeled.glob("deep/*.png"))
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    scores, ends = adaptation.student.score([*photos, noise], return_interval=True)
+    assert np.array_equal(scores, adaptation.student.score([*photos, noise]))
+    assert ends.shape == (len(photos) + 1, 2)
+    margins = ends[:, 1] - scores
+    assert np.allclose(margins, scores - ends[:, 0]) or np.isinf(margins).all()
+    score, pair = adaptation.student.score(noise, return_interval=True)
+    assert (score, pair.tolist()) == (scores[-1], ends[-1].tolist())
+    empty, none = adaptation.student.score([], return_interval=True)
+    assert (empty.shape, none.shape) == ((0,), (0, 2))
+
+
 def test_upright_and_rotated_by_exif_agree(adaptation: ssiqa.Adaptation, tmp_path: Path) -> None:
     """EXIF orientation 6 (turn by 90 degrees) gives the score of the photo as a viewer shows it."""
     image = texture(8, 1.0)

@@ -1,0 +1,189 @@
+"""What of A's labels carries over to B: kernel ridge regression on pretrained features of several depths, by seed.
+
+python -m benchmarks.depths DATA --kept FOLDER [--backbone NAME --weights FILE] [--seeds 5]
+
+DATA holds biq2021 (ss01, ss03_unlabeled, ss03_test, ss03_unlabeled_oracle.csv) and pcuid (unlabeled, oracle.csv). A
+photo is described once, by mean and standard deviation of each block's activations over the whole working image; FOLDER
+keeps that. Each seed holds out a fifth of ss01, groups together. gamma and alpha are chosen by leave-one-out on one
+photo of each group of the rest. "cluster out" is what A alone says of a jump to other contents: five clusters of its
+groups, each predicted from the others. The labels of ss03 and pcuid choose nothing; "bound" is fitted on those of
+ss03_unlabeled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from sklearn.cluster import BisectingKMeans
+
+import ssiqa
+from ssiqa.data import holdout_split, read_image, read_labeled_folder, read_unlabeled_folder
+from ssiqa.lanes import Lanes
+from ssiqa.models import build_model
+from ssiqa.preprocess import Preprocess
+from ssiqa.progress import Task
+
+CLUSTERS = 5
+LIMIT = 6.0  # standard deviations of A, beyond which a feature says no more than "far away"
+
+Depths = list[NDArray[np.float64]]
+
+
+class Photos(NamedTuple):
+    """Photos of one folder: each depth's features ``(n, d)``, and labels, for A also groups."""
+
+    depths: Depths
+    labels: NDArray[np.float64]
+    groups: NDArray[np.int64]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What carries over, depth by depth.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--kept", type=Path, required=True, help="folder for what photos look like to the network")
+    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    describe = Describer(arguments.backbone, arguments.weights, arguments.kept)
+    biq, pcuid = arguments.data / "biq2021", arguments.data / "pcuid"
+    source, test = (labeled(describe, biq / name) for name in ("ss01", "ss03_test"))
+    near = oracle(describe, biq / "ss03_unlabeled", biq / "ss03_unlabeled_oracle.csv")
+    far = oracle(describe, pcuid / "unlabeled", pcuid / "oracle.csv")
+    count = len(source.depths)
+    chosen = {f"depth {depth}": [depth] for depth in range(count)}
+    chosen |= {
+        "last two": [count - 2, count - 1],
+        "upper half": list(range(count // 2, count)),
+        "all": list(range(count)),
+    }
+    columns = ("cluster out", "A's hold-out", "ss03_test", "pcuid", "bound on ss03_test")
+    print(f"| depths | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}", flush=True)
+    for name, depths in chosen.items():
+        rows = [study(source, test, far, near, depths, seed) for seed in range(arguments.seeds)]
+        cells = (f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in zip(*rows, strict=True))
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+class Describer:
+    """A pretrained network, asked what it sees at each depth."""
+
+    def __init__(self, backbone: str, weights: Path | None, kept: Path) -> None:
+        self._name, self._kept = f"{backbone} {weights and hashlib.sha256(weights.read_bytes()).hexdigest()}", kept
+        self._network: Any = build_model(backbone, weights).backbone.eval()
+        self._preprocess = Preprocess.for_backbone(self._network, 384, 3)
+
+    def __call__(self, root: Path, images: Sequence[str]) -> Depths:
+        contents = (f"{image} {hashlib.sha256((root / image).read_bytes()).hexdigest()}" for image in images)
+        key = hashlib.sha256("\n".join([self._name, *contents]).encode()).hexdigest()[:16]
+        path = self._kept / f"{key}.npz"
+        if not path.is_file():
+            with Lanes() as lanes, Task(f"Describing {root.name}", len(images)) as task:
+                seen = list(task.each(lanes.map(lambda image: self._see(root / image), images)))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, *(np.stack(depth) for depth in zip(*seen, strict=True)))
+        with np.load(path) as file:
+            return [file[f"arr_{depth}"].astype(np.float64) for depth in range(len(file.files))]
+
+    @torch.inference_mode()
+    def _see(self, path: Path) -> list[NDArray[np.float32]]:
+        working = self._preprocess.working_images(torch.from_numpy(read_image(path))[None])
+        if not hasattr(self._network, "conv_stem"):  # tokens: the size is fixed, so crops of the grid
+            crops = torch.cat(self._preprocess.grid_rows(self._preprocess.normalize(working)))
+        else:
+            crops = self._preprocess.normalize(working)
+        depths = []
+        x = self._stem(crops)
+        for block in self._network.blocks:
+            x = block(x)
+            over = (2, 3) if x.ndim == 4 else (1,)
+            depths.append(torch.cat([x.mean(over), x.std(over)], 1).mean(0).numpy())
+        if hasattr(self._network, "conv_head"):
+            x = self._network.bn2(self._network.conv_head(x))
+            depths.append(torch.cat([x.mean((2, 3)), x.std((2, 3))], 1).mean(0).numpy())
+        return depths
+
+    def _stem(self, crops: torch.Tensor) -> torch.Tensor:
+        network = self._network
+        if hasattr(network, "conv_stem"):
+            stem: torch.Tensor = network.bn1(network.conv_stem(crops))
+            return stem
+        tokens: torch.Tensor = network.norm_pre(network.patch_drop(network._pos_embed(network.patch_embed(crops))))
+        return tokens
+
+
+def labeled(describe: Describer, root: Path) -> Photos:
+    folder = read_labeled_folder(root)
+    return Photos(describe(root, folder.images), folder.labels, folder.groups)
+
+
+def oracle(describe: Describer, root: Path, table: Path) -> Photos:
+    images = read_unlabeled_folder(root).images
+    with table.open(newline="") as file:
+        rows = {Path(row["image"]).name: float(row["mos"]) for row in csv.DictReader(file)}
+    labels = np.array([rows[Path(image).name] for image in images])
+    return Photos(describe(root, images), labels, np.arange(len(images)))
+
+
+def study(source: Photos, test: Photos, far: Photos, near: Photos, depths: list[int], seed: int) -> tuple[float, ...]:
+    train, holdout = holdout_split(source.groups, 0.2, seed)
+    look = Standard(source.depths, train, depths)
+    x, y, groups = look(source.depths), source.labels, source.groups
+    model = ssiqa.KernelRidge(random_state=seed).fit(x[train], y[train], groups[train])
+    clusters = clusters_of(look(source.depths)[train], groups[train], seed)
+    outside = []
+    for cluster in range(CLUSTERS):
+        inside = clusters == cluster
+        others = ssiqa.KernelRidge(random_state=seed).fit(x[train][~inside], y[train][~inside], groups[train][~inside])
+        outside.append(srcc(others.predict(x[train][inside]), y[train][inside]))
+    bound = Standard(near.depths, np.arange(len(near.labels)), depths)
+    domain = ssiqa.KernelRidge(random_state=seed).fit(bound(near.depths), near.labels)
+    return (
+        float(np.mean(outside)),
+        srcc(model.predict(x[holdout]), y[holdout]),
+        srcc(model.predict(look(test.depths)), test.labels),
+        srcc(model.predict(look(far.depths)), far.labels),
+        srcc(domain.predict(bound(test.depths)), test.labels),
+    )
+
+
+class Standard:
+    """Features of several depths as one vector: each in standard deviations of A, each depth of the same weight."""
+
+    def __init__(self, depths: Depths, rows: NDArray[np.int64], chosen: list[int]) -> None:
+        self._chosen = chosen
+        self._means = {depth: depths[depth][rows].mean(0) for depth in chosen}
+        self._stds = {depth: depths[depth][rows].std(0) + 1e-6 for depth in chosen}
+
+    def __call__(self, depths: Depths) -> NDArray[np.float64]:
+        parts = []
+        for depth in self._chosen:
+            scaled = np.clip((depths[depth] - self._means[depth]) / self._stds[depth], -LIMIT, LIMIT)
+            parts.append(scaled / np.sqrt(scaled.shape[1]))
+        return np.concatenate(parts, axis=1)
+
+
+def clusters_of(x: NDArray[np.float64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Cluster of each row, whole groups together."""
+    numbers = np.unique(groups, return_inverse=True)[1]
+    means = np.stack([x[numbers == number].mean(0) for number in range(numbers.max() + 1)])
+    found = BisectingKMeans(CLUSTERS, random_state=seed, n_init=5, bisecting_strategy="largest_cluster").fit(means)
+    clusters: NDArray[np.int64] = found.labels_[numbers]
+    return clusters
+
+
+def srcc(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
+    return float(spearmanr(scores, labels).statistic)
+
+
+if __name__ == "__main__":
+    main()

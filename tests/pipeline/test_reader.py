@@ -1,0 +1,108 @@
+"""A backbone read at several depths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from ssiqa import train
+from ssiqa.config import make_config
+from ssiqa.errors import SsiqaError
+from ssiqa.lanes import Lanes
+from ssiqa.models import QualityModel, build_model
+from ssiqa.network import Network
+from ssiqa.reader import MOST_LAYERS, Reader, moments
+from ssiqa.standard import BEYOND, NORM, Standard
+
+from .conftest import BACKBONE
+
+BACKBONES = ("test_efficientnet", "resnet18", "ghostnet_050", "densenet121", "convnext_atto", "test_vit")
+
+
+def crops_for(backbone: nn.Module, n: int = 2) -> torch.Tensor:
+    return torch.randn(n, *backbone.pretrained_cfg["input_size"], generator=torch.Generator().manual_seed(0))
+
+
+def test_moments_are_those_of_each_channel() -> None:
+    images = torch.randn(3, 5, 7, 8)
+    found = moments(images, channels_last=False)
+    assert torch.allclose(found[:, :5], images.mean((2, 3)), atol=1e-6)
+    assert torch.allclose(found[:, 5:], images.flatten(2).std(2, correction=0), atol=1e-5)
+    assert torch.allclose(moments(images.permute(0, 2, 3, 1), channels_last=True), found, atol=1e-6)
+    tokens = images.flatten(2).transpose(1, 2)
+    assert torch.allclose(moments(tokens, channels_last=False), found, atol=1e-6)
+
+
+def test_depths_are_the_outputs_of_the_layers() -> None:
+    backbone = timm.create_model("resnet18", num_classes=0).eval()
+    reader = Reader("resnet18", backbone, depths=True).eval()
+    crops = crops_for(backbone)
+    with torch.no_grad():
+        found = reader(crops).split(reader.widths, dim=1)
+        x = backbone.maxpool(backbone.act1(backbone.bn1(backbone.conv1(crops))))
+        for depth, layer in zip(found, ("layer1", "layer2", "layer3", "layer4"), strict=True):
+            x = getattr(backbone, layer)(x)
+            assert torch.allclose(depth, moments(x, channels_last=False), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_families_in_halves_and_in_threads(name: str) -> None:
+    """What the halves compute is what the whole computes; and several threads do not hear each other's layers."""
+    torch.manual_seed(0)
+    backbone = timm.create_model(name, pretrained=False, num_classes=0)
+    model = QualityModel(Reader(name, backbone, depths=True))
+    nn.init.normal_(model.head.weight)
+    model.freeze_first_layers(1 / 3)
+    assert 1 < len(model.reader.widths) <= MOST_LAYERS + 1
+    crops = crops_for(backbone, 4)
+    network = Network(model, name, crops.shape[-1], torch.device("cpu"), "float32")
+    assert network.has_stem
+    with torch.no_grad():
+        features, _ = model.eval()(crops)
+        judged, _ = network.judge()(network.stem(crops))
+        with Lanes(4) as lanes:
+            one_by_one = torch.cat(list(lanes.map(lambda crop: model(crop[None])[0], crops)))
+    for found in (judged, one_by_one):
+        assert torch.allclose(found, features, atol=2e-4 * features.abs().max().item())
+
+
+def test_a_backbone_without_layers_is_read_at_its_last(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = build_model(BACKBONE, weights)
+    monkeypatch.delattr(timm.models.EfficientNet, "group_matcher")
+    model = build_model(BACKBONE, weights, depths=True)
+    assert model.feature_dim == whole.feature_dim
+    assert "read at its last layer alone" in caplog.text
+
+
+def test_standard_puts_depths_on_one_footing() -> None:
+    torch.manual_seed(0)
+    read = torch.cat([5 + 3 * torch.randn(500, 10), 0.01 * torch.randn(500, 40), torch.ones(500, 2)], 1)
+    standard = Standard([10, 42])
+    assert torch.equal(standard(read), read)
+    standard.fit(read)
+    first, second = standard(read).split([10, 42], dim=1)
+    assert float(first.square().sum(1).mean()) == pytest.approx(NORM, rel=0.02)
+    assert float(second.square().sum(1).mean()) == pytest.approx(NORM * 40 / 42, rel=0.02)
+    assert first.mean(0).abs().max() < 1e-4
+    far = standard(read + 1e6)
+    assert float(far[:, 0].abs().max()) == pytest.approx(BEYOND * (NORM / 10) ** 0.5)
+    assert torch.equal(far[:, -2:], torch.zeros(500, 2)), "what never varied in A decides nothing"
+
+
+def test_standardized_features_are_what_the_model_gives_from_then_on(weights: Path) -> None:
+    model = build_model(BACKBONE, weights, depths=True).eval()
+    crops = crops_for(model.backbone, 6)
+    with torch.no_grad():
+        features = train.standardize(model, model(crops)[0].numpy())
+        assert torch.allclose(model(crops)[0], torch.from_numpy(features), atol=1e-4)
+
+
+def test_a_projection_is_of_the_pooled_output() -> None:
+    with pytest.raises(SsiqaError, match="set feature_dim=0, or depths=False"):
+        make_config(feature_dim=8)

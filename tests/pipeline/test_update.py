@@ -1,0 +1,119 @@
+"""A finished run goes on with new photos, without the old ones."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import ssiqa
+from ssiqa import exemplars
+from ssiqa.cli import main
+from ssiqa.errors import RunError
+
+from .conftest import texture, write_photo
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("newer")
+    for number in range(8):
+        write_photo(root / f"{number}.png", texture(200 + number, number * 0.5, size=(180, 220)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run whose unlabelled photos are gone."""
+    root = tmp_path_factory.mktemp("finished")
+    shutil.copytree(unlabeled, root / "old")
+    ssiqa.adapt(labeled, root / "old", root / "run", **settings)
+    shutil.rmtree(root / "old")
+    return root / "run"
+
+
+@pytest.fixture(scope="module")
+def updated(
+    finished: Path, newer: Path, settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> ssiqa.Adaptation:
+    folder = tmp_path_factory.mktemp("updated") / "run"
+    return ssiqa.update(finished, newer, folder, weights=settings["weights"])
+
+
+def test_begins_with_the_student_and_remembers(
+    finished: Path, updated: ssiqa.Adaptation, newer: Path, labeled: Path
+) -> None:
+    photos = sorted(newer.glob("*.png"))
+    assert np.array_equal(updated.teacher.score(photos), ssiqa.load(finished / "student.pt").score(photos))
+    assert not np.array_equal(updated.student.score(photos), updated.teacher.score(photos))
+    old = exemplars.load(finished / exemplars.FOLDER)
+    assert len(old.photos) == 4  # one for every four of two blocks of six, rounded up
+    assert updated.report["memory"]["teacher"]["photos"] == 4
+    assert updated.report["memory"]["student"]["rmse"] >= 0
+    assert updated.report["phases"][1]["exemplars"][-1] == 4
+    assert len(exemplars.load(updated.output_dir / exemplars.FOLDER).photos) == 4 + 2
+    assert updated.report["data"]["labeled"]["folder"] == str(labeled.resolve())
+
+
+def test_same_update_same_student(
+    finished: Path, updated: ssiqa.Adaptation, newer: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    ssiqa.update(finished, newer, tmp_path / "run", weights=settings["weights"])
+    for file in ("checkpoints/phase-1.safetensors", "pseudo_labels.csv"):
+        assert (tmp_path / "run" / file).read_bytes() == (updated.output_dir / file).read_bytes()
+
+
+def test_an_update_can_be_updated(
+    updated: ssiqa.Adaptation, newer: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    again = ssiqa.update(updated.output_dir, newer, tmp_path / "run", weights=settings["weights"])
+    assert again.report["memory"]["student"]["photos"] == 6
+
+
+def test_guarded_by_the_first_teacher(finished: Path, updated: ssiqa.Adaptation) -> None:
+    """Losses of one update after another do not add up unseen."""
+    first = ssiqa.results.read_report(finished)["phases"][0]["holdout_srcc"]
+    assert updated.report["phases"][0]["holdout_srcc"] == first
+
+
+def test_other_labelled_photos_are_refused(
+    finished: Path, newer: Path, labeled: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(labeled, other)
+    table = (other / "labels.csv").read_text().replace("80.0", "81.0")
+    (other / "labels.csv").write_text(table)
+    with pytest.raises(RunError, match="no longer holds what"):
+        ssiqa.update(finished, newer, tmp_path / "run", labeled_dir=other, weights=settings["weights"])
+    with pytest.raises(RunError, match="say where they are"):
+        ssiqa.update(finished, newer, tmp_path / "run", labeled_dir=tmp_path / "none", weights=settings["weights"])
+
+
+def test_what_is_no_finished_run_is_refused(
+    finished: Path, newer: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match="holds no finished run"):
+        ssiqa.update(tmp_path, newer)
+    with pytest.raises(RunError, match="give that file"):
+        ssiqa.update(finished, newer, tmp_path / "run")
+    shutil.copytree(finished, tmp_path / "damaged")
+    (tmp_path / "damaged/report.json").write_text("{")
+    with pytest.raises(RunError, match="is damaged"):
+        ssiqa.update(tmp_path / "damaged", newer)
+    shutil.copytree(finished, tmp_path / "forgetful")
+    shutil.rmtree(tmp_path / "forgetful" / exemplars.FOLDER)
+    with pytest.raises(RunError, match="a run without them cannot go on"):
+        ssiqa.update(tmp_path / "forgetful", newer, weights=settings["weights"])
+
+
+def test_command(finished: Path, newer: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    arguments = ["update", finished, newer, "-o", tmp_path / "run", "--weights", settings["weights"]]
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    assert "Exemplars of earlier photos (4): RMSE" in result.output
