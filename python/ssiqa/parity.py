@@ -12,9 +12,10 @@ def main(scorer_path: str, images_path: str) -> None:
     warnings.simplefilter("ignore", Warning)
     scorer = torch.jit.load(scorer_path, map_location="cpu")  # type: ignore[no-untyped-call]
 
-    def score(images: torch.Tensor) -> list[float]:
+    def score(images: torch.Tensor) -> list[list[float]]:
         with torch.inference_mode():
-            return scorer(images).tolist()  # type: ignore[no-any-return]
+            margins = scorer.score_and_margin(images)[1]
+            return [scorer(images).tolist(), margins.tolist()]
 
     batches = torch.load(images_path, weights_only=True)
     with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
