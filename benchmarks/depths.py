@@ -77,10 +77,11 @@ def main() -> None:
 class Describer:
     """A pretrained network, asked what it sees at each depth."""
 
-    def __init__(self, backbone: str, weights: Path | None, kept: Path) -> None:
-        self._name, self._kept = f"{backbone} {weights and hashlib.sha256(weights.read_bytes()).hexdigest()}", kept
+    def __init__(self, backbone: str, weights: Path | None, kept: Path, side: int = 384) -> None:
+        self._name = f"{backbone} {weights and hashlib.sha256(weights.read_bytes()).hexdigest()} {side}"
+        self._kept = kept
         self._network: Any = build_model(backbone, weights).backbone.eval()
-        self._preprocess = Preprocess.for_backbone(self._network, 384, 3)
+        self._preprocess = Preprocess.for_backbone(self._network, side, 3)
 
     def __call__(self, root: Path, images: Sequence[str]) -> Depths:
         contents = (f"{image} {hashlib.sha256((root / image).read_bytes()).hexdigest()}" for image in images)

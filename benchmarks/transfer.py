@@ -1,0 +1,210 @@
+"""What else might carry over to B, on what a pretrained network sees: other kernels, other resolutions, a second view.
+
+python -m benchmarks.transfer DATA --kept FOLDER [--seeds 3] [--sides 224,384,512]
+
+As `benchmarks.depths`, whose descriptions of photos it shares, with all depths. "near" is ss03_test, "far" pcuid.
+
+    kernels      one RBF of all depths (what `adapt` uses), one RBF for each depth, added up, and a linear one; gamma
+                 and alpha by leave-one-group-out on at most three photos of each group
+    resolutions  the shorter side of the working image, in pixels, for one RBF
+    second view  pseudo-labels of ss03_unlabeled taught to a regression that sees the last depth alone, in the units of
+                 B: that student, and the mean of it and its teacher; in column "cluster out" the same within A, half
+                 of each cluster being B and the other half the test
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+
+import ssiqa
+from benchmarks.depths import CLUSTERS, Depths, Describer, Photos, Standard, clusters_of, labeled, oracle, srcc
+from ssiqa.data import holdout_split
+
+Floats = NDArray[np.float64]
+Kernel = Callable[[Sequence[Floats], Sequence[Floats], float], Floats]
+GAMMAS = (0.03, 0.1, 0.3, 1.0)
+ALPHAS = np.logspace(-2.5, 1, 8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What else might carry over.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--kept", type=Path, required=True, help="folder for what photos look like to the network")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sides", default="384")
+    arguments = parser.parse_args()
+    columns = ("cluster out", "A's hold-out", "near", "far")
+    print(f"| | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}", flush=True)
+    for side in map(int, arguments.sides.split(",")):
+        photos = Folders(Describer("tf_efficientnet_lite0", None, arguments.kept, side), arguments.data)
+        names = KERNELS if side == 384 else ("one RBF",)
+        for name in names:
+            show(f"{name}, {side} pixels", [kernel_study(photos, name, seed) for seed in range(arguments.seeds)])
+        if side == 384:
+            found = [list(view_study(photos, seed)) for seed in range(arguments.seeds)]
+            for number, name in enumerate(("teacher", "second view", "mean of both")):
+                show(name, [rows[number] for rows in found])
+
+
+def show(name: str, rows: list[Sequence[float]]) -> None:
+    cells = (f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in zip(*rows, strict=True))
+    print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+class Folders:
+    """The folders of `benchmarks.depths`, described."""
+
+    def __init__(self, describe: Describer, data: Path) -> None:
+        biq, pcuid = data / "biq2021", data / "pcuid"
+        self.source, self.near = (labeled(describe, biq / name) for name in ("ss01", "ss03_test"))
+        self.pool = oracle(describe, biq / "ss03_unlabeled", biq / "ss03_unlabeled_oracle.csv")
+        self.far = oracle(describe, pcuid / "unlabeled", pcuid / "oracle.csv")
+
+
+def kernel_study(photos: Folders, name: str, seed: int) -> tuple[float, ...]:
+    source = photos.source
+    train, holdout = holdout_split(source.groups, 0.2, seed)
+    rows = some_of_each(source.groups, train, 3, np.random.default_rng(seed))
+    look = Separate(source.depths, train)
+    x, y, groups = look(source.depths, rows), source.labels[rows], source.groups[rows]
+    kernel = KERNELS[name](x)
+    model = GroupOut(kernel).fit(x, y, groups)
+    clusters, outside = clusters_of(np.concatenate(x, axis=1), groups, seed), []
+    for cluster in range(CLUSTERS):
+        inside = clusters == cluster
+        others = GroupOut(kernel).fit([depth[~inside] for depth in x], y[~inside], groups[~inside])
+        outside.append(srcc(others.predict([depth[inside] for depth in x]), y[inside]))
+    return (
+        float(np.mean(outside)),
+        srcc(model.predict(look(source.depths, holdout)), source.labels[holdout]),
+        *(srcc(model.predict(look(test.depths)), test.labels) for test in (photos.near, photos.far)),
+    )
+
+
+def view_study(photos: Folders, seed: int) -> Iterator[tuple[float, ...]]:
+    """Of teacher, student and their mean: cluster out, hold-out, near and far."""
+    source, everything = photos.source, list(range(len(photos.source.depths)))
+    train, holdout = holdout_split(source.groups, 0.2, seed)
+    clusters, outside = clusters_of(Standard(source.depths, train, everything)(source.depths), source.groups, seed), []
+    rng = np.random.default_rng(seed)
+    for cluster in range(CLUSTERS):
+        inside = np.flatnonzero(clusters == cluster)
+        groups = rng.permutation(np.unique(source.groups[inside]))
+        is_pool = np.isin(source.groups[inside], groups[: len(groups) // 2])
+        pool, test = (part(source, inside[chosen]) for chosen in (is_pool, ~is_pool))
+        outside.append(views(part(source, np.flatnonzero(clusters != cluster)), pool, [test], seed)[0])
+    known = part(source, train)
+    own, near = views(known, photos.pool, [part(source, holdout), photos.near], seed)
+    (far,) = views(known, photos.far, [photos.far], seed)
+    yield from zip(np.mean(outside, axis=0).tolist(), own, near, far, strict=True)
+
+
+def views(source: Photos, pool: Photos, tests: list[Photos], seed: int) -> list[tuple[float, float, float]]:
+    """For each test the agreement of teacher, student of one view, and their mean."""
+    everything = np.arange(len(source.labels)), list(range(len(source.depths)))
+    all_depths = Standard(source.depths, *everything)
+    teacher = ssiqa.KernelRidge(random_state=seed).fit(all_depths(source.depths), source.labels, source.groups)
+    last = Standard(pool.depths, np.arange(len(pool.labels)), [len(pool.depths) - 1])
+    student = ssiqa.KernelRidge(alpha=0.3, random_state=seed)
+    student.fit(last(pool.depths), teacher.predict(all_depths(pool.depths)))
+    found = []
+    for test in tests:
+        old, new = teacher.predict(all_depths(test.depths)), student.predict(last(test.depths))
+        both = (old - old.mean()) / old.std() + (new - new.mean()) / new.std()
+        found.append((srcc(old, test.labels), srcc(new, test.labels), srcc(both, test.labels)))
+    return found
+
+
+def part(photos: Photos, rows: NDArray[np.int64]) -> Photos:
+    return Photos([depth[rows] for depth in photos.depths], photos.labels[rows], photos.groups[rows])
+
+
+def some_of_each(
+    groups: NDArray[np.int64], rows: NDArray[np.int64], most: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    chosen = [rng.permutation(rows[groups[rows] == group])[:most] for group in np.unique(groups[rows])]
+    return np.sort(np.concatenate(chosen))
+
+
+class Separate:
+    """Features of each depth by itself, in standard deviations of A and of unit length."""
+
+    def __init__(self, depths: Depths, rows: NDArray[np.int64]) -> None:
+        self._standards = [Standard(depths, rows, [depth]) for depth in range(len(depths))]
+
+    def __call__(self, depths: Depths, rows: NDArray[np.int64] | None = None) -> list[Floats]:
+        chosen = depths if rows is None else [depth[rows] for depth in depths]
+        return [standard(chosen) for standard in self._standards]
+
+
+class GroupOut:
+    """Kernel ridge regression, gamma and alpha by the error on groups left out."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def fit(self, x: Sequence[Floats], y: Floats, groups: NDArray[np.int64]) -> GroupOut:
+        self._x, self._mean, best = x, y.mean(), np.inf
+        members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+        for gamma in GAMMAS:
+            values, vectors = eigh(self._kernel(x, x, gamma), driver="evd")
+            for alpha in ALPHAS:
+                inverse = (vectors / (np.maximum(values, 0) + alpha)) @ vectors.T
+                coef = inverse @ (y - self._mean)
+                errors = [np.linalg.solve(inverse[np.ix_(rows, rows)], coef[rows]) for rows in members]
+                error = float(np.mean([np.mean(group**2) for group in errors]))
+                if error < best:
+                    best, self._gamma, self._coef = error, gamma, coef
+        return self
+
+    def predict(self, x: Sequence[Floats]) -> Floats:
+        predicted: Floats = self._kernel(x, self._x, self._gamma) @ self._coef + self._mean
+        return predicted
+
+
+def _distances(x: Floats, z: Floats) -> Floats:
+    return np.asarray(ssiqa.kernels.squared_distances(np.ascontiguousarray(x), np.ascontiguousarray(z)))
+
+
+def _median(x: Floats) -> float:
+    return float(np.median(_distances(x, x)[np.triu_indices(len(x), 1)]))
+
+
+def one_rbf(a: Sequence[Floats]) -> Kernel:
+    median = _median(np.concatenate(a, axis=1))
+    return lambda x, z, gamma: np.exp(
+        -gamma / median * _distances(np.concatenate(x, axis=1), np.concatenate(z, axis=1))
+    )
+
+
+def added_rbfs(a: Sequence[Floats]) -> Kernel:
+    medians = [_median(depth) for depth in a]
+    return lambda x, z, gamma: np.mean(
+        [
+            np.exp(-gamma / median * _distances(*pair))
+            for median, pair in zip(medians, zip(x, z, strict=True), strict=True)
+        ],
+        axis=0,
+    )
+
+
+def linear(a: Sequence[Floats]) -> Kernel:
+    median = _median(np.concatenate(a, axis=1))
+    return lambda x, z, gamma: gamma * 2 / median * np.concatenate(x, axis=1) @ np.concatenate(z, axis=1).T
+
+
+KERNELS: dict[str, Callable[[Sequence[Floats]], Kernel]] = {
+    "one RBF": one_rbf,
+    "one RBF a depth": added_rbfs,
+    "linear": linear,
+}
+
+
+if __name__ == "__main__":
+    main()
