@@ -67,14 +67,20 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", default="near,far,reverse,bound")
+    parser.add_argument("--parts", help="only these rows of near: baseline,+IL,+KRR,full paper,default")
     arguments = parser.parse_args()
     backbone = {"backbone": arguments.backbone, "weights": arguments.weights}
     tasks = find_tasks(arguments.data, arguments.kept)
     for name in arguments.only.split(","):
+        parts = {
+            part: settings
+            for part, settings in tasks[name].parts.items()
+            if arguments.parts is None or part in arguments.parts.split(",")
+        }
         rows = {
             (part, seed): result_of(arguments.kept, name, tasks[name], part, settings | backbone | {"seed": seed})
             for seed in range(arguments.seeds)  # seed by seed: pairs are complete early
-            for part, settings in tasks[name].parts.items()
+            for part, settings in parts.items()
         }
         print(f"\n{name}, {arguments.backbone}, {arguments.seeds} seeds\n\n{table(rows, name == 'bound')}", flush=True)
 

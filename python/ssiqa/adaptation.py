@@ -208,7 +208,8 @@ def increment(
             rated.take(replay.exemplars(predicted, rated.targets, config.replay_every))
             for rated, predicted in zip([truth, *earlier], scores, strict=True)
         ]
-    exemplars.append(memory)
+    if memory.photos:
+        exemplars.append(memory)
     guard = Guard(learner.model)
     losses = learner.fit(RatedPhotos.join([RatedPhotos(photos, labels.values), *exemplars]), phase)
     verdict = guard.settle(lambda: _holdout_srcc(learner, material, phase), _floor(records[0], config))

@@ -34,7 +34,7 @@ class PhaseRecord:
         photos: Photos of the block, relative to folder B; empty in phase 0.
         pseudo_labels: Their labels on the internal scale.
         teacher_scores: The teacher's own predictions for them, on the internal scale.
-        exemplars: How many photos were replayed: of A, then of each earlier block.
+        exemplars: How many photos were replayed: of A, then of each earlier block, then of earlier runs.
         gamma: RBF width used, None without KRR.
         alpha: Ridge penalty used, None without KRR.
         loo_rmse: Leave-one-out error of the regression on A, internal scale, None without KRR or with gamma and

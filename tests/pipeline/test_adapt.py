@@ -25,7 +25,8 @@ from .conftest import LABELED, UNLABELED, assert_same_student, texture, write_ph
 
 def test_run_leaves_everything_it_promises(adaptation: ssiqa.Adaptation, unlabeled: Path) -> None:
     names = {path.name for path in adaptation.output_dir.iterdir() if not path.name.startswith(".")}
-    assert names == {"student.pt", "teacher.pt", "report.json", "pseudo_labels.csv", "run.json", "checkpoints"}
+    tables = {"report.json", "pseudo_labels.csv", "run.json"}
+    assert names == tables | {"student.pt", "teacher.pt", "exemplars", "checkpoints"}
     report = json.loads((adaptation.output_dir / "report.json").read_text())
     assert report["data"]["labeled"]["train"] + report["data"]["labeled"]["holdout"] == LABELED
     assert [len(phase["losses"]) for phase in report["phases"]] == [2, 1, 1]
@@ -37,6 +38,10 @@ def test_run_leaves_everything_it_promises(adaptation: ssiqa.Adaptation, unlabel
     assert len({row["image"] for row in rows}) == UNLABELED
     assert {row["block"] for row in rows} == {"1", "2"}
     assert all(np.isfinite(float(row["pseudo_label"])) for row in rows)
+    assert all(float(row["std"]) > 0 for row in rows)
+    uncovered = np.mean([row["covered"] == "0" for row in rows])
+    assert report["coverage"]["uncovered"] == pytest.approx(uncovered)
+    assert 0 < report["phases"][1]["label_srcc"] <= 1
 
 
 def test_scores_are_on_the_labels_scale(adaptation: ssiqa.Adaptation, labeled: Path) -> None:
@@ -137,7 +142,23 @@ def test_ablations(labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp
     assert report["phases"][1]["gamma"] is None
     assert report["phases"][1]["exemplars"] == [0]
     with (tmp_path / "pseudo_labels.csv").open() as file:
-        assert all(row["pseudo_label"] == row["teacher_score"] for row in csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    assert all(row["pseudo_label"] == row["teacher_score"] for row in rows)
+    assert {(row["std"], row["covered"]) for row in rows} == {("", "")}
+    assert report["coverage"] is None
+
+
+def test_a_label_is_as_much_the_teachers_as_the_settings_say(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    labels = []
+    for share in (0.0, 0.5):
+        ssiqa.adapt(labeled, unlabeled, tmp_path / str(share), **{**settings, "blocks": 1}, teacher_share=share)
+        with (tmp_path / str(share) / "pseudo_labels.csv").open() as file:
+            labels.append([(float(row["pseudo_label"]), float(row["teacher_score"])) for row in csv.DictReader(file)])
+    for (regressed, teacher), (mixed, again) in zip(*labels, strict=True):
+        assert teacher == again
+        assert mixed == pytest.approx((regressed + teacher) / 2, rel=1e-4)
 
 
 def test_given_gamma_and_alpha_are_used(

@@ -27,10 +27,10 @@ def test_interrupted_run_continues_to_the_same_student(
 ) -> None:
     real = module.increment
 
-    def interrupted(learner: Any, material: Any, block: int, records: Any) -> Any:
+    def interrupted(learner: Any, material: Any, block: int, records: Any, memory: Any) -> Any:
         if len(records) == finished:
             raise KeyboardInterrupt
-        return real(learner, material, block, records)
+        return real(learner, material, block, records, memory)
 
     monkeypatch.setattr(module, "increment", interrupted)
     with pytest.raises(KeyboardInterrupt):
