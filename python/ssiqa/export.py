@@ -29,11 +29,7 @@ _CHECKED_IMAGES = 20
 
 
 class ScoringModule(nn.Module):
-    """The whole path from photos to scores: resize, grid of crops, normalise, model, mean over crops, label scale.
-
-    Attributes:
-        factor: What the novelty of a photo is multiplied by for half the width of its interval, on the labels' scale.
-    """
+    """The whole path from photos to scores: resize, grid of crops, normalise, model, mean over crops, label scale."""
 
     def __init__(self, model: QualityModel, preprocess: Preprocess, scale: LabelScale, novelty: Novelty) -> None:
         super().__init__()
@@ -41,56 +37,74 @@ class ScoringModule(nn.Module):
         self.preprocess = preprocess
         self.scale = scale
         self.novelty = novelty
-        self.factor = 1.0
 
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 RGB ``(n, H, W, 3)`` to float64 scores ``(n,)``."""
-        return self._judge(images)[1]
-
-    def score_and_margin(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 RGB ``(n, H, W, 3)`` to float64 scores ``(n,)`` and margins ``(n,)``: an interval is score ± margin."""
-        features, scores = self._judge(images)
-        return scores, self.novelty(features).double() * self.factor
-
-    def _judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 RGB ``(n, H, W, 3)`` to float64 scores ``(n,)`` and float64 novelty ``(n,)``."""
         working = self.preprocess.normalize(self.preprocess.working_images(images))
         # Row by row of the grid: activations of all its crops would outgrow what the C library keeps, and be faulted in
         # anew in each layer.
         rows = [self.model(row) for row in self.preprocess.grid_rows(working)]
         features = torch.stack([row[0].unflatten(0, (self.preprocess.grid, -1)) for row in rows]).mean((0, 1))
         internal = torch.stack([row[1].view(self.preprocess.grid, -1) for row in rows]).double().mean((0, 1))
-        return features, internal * (self.scale.sign * self.scale.std) + self.scale.mean
+        scores = internal * (self.scale.sign * self.scale.std) + self.scale.mean
+        return scores, self.novelty(features).double()
+
+
+class _Scorer(nn.Module):
+    """What is exported: written in TorchScript around what was traced."""
+
+    def __init__(self, traced: torch.jit.ScriptModule, factor: float) -> None:
+        super().__init__()
+        self.traced = traced
+        self.factor = factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 RGB ``(n, H, W, 3)`` to float64 scores ``(n,)``."""
+        return self.traced(images)[0]  # type: ignore[no-any-return]
+
+    @torch.jit.export
+    def score_and_margin(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same scores, and float64 margins ``(n,)``: an interval is score ± margin."""
+        scores, novelty = self.traced(images)
+        return scores, novelty * self.factor
 
 
 def trace(module: ScoringModule) -> torch.jit.ScriptModule:
     """The module as TorchScript for images of any size and number, on the CPU."""
-    module = module.cpu().eval()
     example = torch.from_numpy(_random_images(0, count=2))
     with torch.no_grad(), torchscript():
         # Our own check below covers other sizes and batches, which tracing's check does not.
-        methods = dict.fromkeys(("forward", MARGIN), example)
-        traced = torch.jit.trace_module(module, methods, check_trace=False)  # type: ignore[no-untyped-call]
-        return torch.jit.freeze(traced, preserved_attrs=[MARGIN])  # type: ignore[no-any-return]
+        return torch.jit.trace(module.cpu().eval(), example, check_trace=False)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card: dict[str, Any]) -> None:
+def seal(traced: torch.jit.ScriptModule, factor: float = 1.0) -> torch.jit.ScriptModule:
+    """What :func:`trace` gave as a scorer, whose margins are ``factor`` times the novelty of a photo."""
+    with torchscript():
+        scorer = torch.jit.script(_Scorer(traced, factor).eval())
+        return torch.jit.freeze(scorer, preserved_attrs=[MARGIN])  # type: ignore[no-any-return]
+
+
+def save(
+    sealed: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card: dict[str, Any], factor: float = 1.0
+) -> None:
     """Write ``path``, once a fresh process that imports only torch has reproduced the eager model's scores from it.
 
     Args:
-        traced: What :func:`trace` made of ``eager``.
+        sealed: What :func:`seal` made of ``eager``.
         eager: The module to agree with.
         path: The file to write.
         card: Model card as JSON values, stored inside the file as ``ssiqa.json``.
+        factor: That of its margins.
 
     Raises:
         ExportError: A score or margin differs by more than 1e-4 of the label scale; no file is written.
     """
     batches = [torch.from_numpy(_random_images(number)) for number in range(1, _CHECKED_IMAGES + 1)]
     with Lanes() as lanes:
-        expected = list(lanes.map(lambda images: _scores(eager, images), batches))
+        expected = list(lanes.map(lambda images: _scores(eager, images, factor), batches))
     with written_beside(path) as beside:
         with torchscript():
-            torch.jit.save(traced, str(beside), _extra_files={CARD: to_json(card)})
+            torch.jit.save(sealed, str(beside), _extra_files={CARD: to_json(card)})
         found = _scores_in_fresh_process(beside, batches)
         # NumPy's maximum keeps NaN, and the comparison is written so that NaN fails it. Margins may be infinite.
         whole, read = np.concatenate(expected, axis=1), np.concatenate(found, axis=1)
@@ -103,9 +117,10 @@ def save(traced: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card:
 
 
 @torch.inference_mode()
-def _scores(module: ScoringModule, images: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
-    scores: np.ndarray[Any, np.dtype[np.float64]] = torch.stack(module.score_and_margin(images)).numpy()
-    return scores
+def _scores(module: ScoringModule, images: Tensor, factor: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """``(2, n)``: scores and margins."""
+    scores, novelty = module(images)
+    return np.stack([scores.numpy(), novelty.numpy() * factor])
 
 
 def _random_images(number: int, count: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -14,8 +14,7 @@ def main(scorer_path: str, images_path: str) -> None:
 
     def score(images: torch.Tensor) -> list[list[float]]:
         with torch.inference_mode():
-            margins = scorer.score_and_margin(images)[1]
-            return [scorer(images).tolist(), margins.tolist()]
+            return [part.tolist() for part in scorer.score_and_margin(images)]
 
     batches = torch.load(images_path, weights_only=True)
     with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as pool:

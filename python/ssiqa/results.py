@@ -17,7 +17,7 @@ from ssiqa import exemplars
 from ssiqa.config import SCHEMA as CONFIG_SCHEMA
 from ssiqa.data import LabelScale
 from ssiqa.errors import RunError
-from ssiqa.export import ScoringModule, save, trace
+from ssiqa.export import ScoringModule, save, seal, trace
 from ssiqa.features import Views, predictions
 from ssiqa.files import read_json, write_json, write_text
 from ssiqa.interval import calibrate
@@ -143,7 +143,8 @@ def _export(
         "seed": learner.config.seed,
         "fingerprints": material.fingerprints,
     }
-    scorer = Scorer(trace(module), card, torch.device("cpu"))
+    traced = trace(module)
+    scorer = Scorer(seal(traced), card, torch.device("cpu"))
     # A working image is its own working image: it gets the score of the photo, and is in the cache.
     images = map(learner.photos.working, material.holdout_photos)
     with (
@@ -153,11 +154,11 @@ def _export(
         scores, intervals = scorer.score(task.each(images), return_interval=True)
     truth, groups = material.holdout_labels, material.labeled.groups[material.holdout]
     rng = generator(learner.config.seed, "interval")
-    module.factor, interval = calibrate(np.abs(scores - truth), intervals[:, 1] - scores, groups, rng)
+    factor, interval = calibrate(np.abs(scores - truth), intervals[:, 1] - scores, groups, rng)
     holdout = agreement(scores, truth).to_dict()
     with learner.profile.stage("export"):
         facts = {"metrics": {"holdout": holdout}, "interval": interval.to_dict()}
-        save(trace(module), module, run.folder / name, card | facts)
+        save(seal(traced, factor), module, run.folder / name, card | facts, factor)
     return {"holdout": holdout, "interval": interval.to_dict(), "memory": remembered}
 
 

