@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ssiqa.data import LabelScale
@@ -25,15 +30,18 @@ from ssiqa.seeding import generator
 from ssiqa.torchscript import torchscript
 
 _TOLERANCE = 1e-4
-_CHECKED_IMAGES = 20
+_CHECKED_BATCHES = 20
 
 
 class ScoringModule(nn.Module):
-    """The whole path from photos to scores: resize, grid of crops, normalise, model, mean over crops, label scale."""
+    """The whole path from photos to scores: resize, grid of crops, normalise, model, mean over crops, label scale.
+
+    It keeps the model's weights of this moment.
+    """
 
     def __init__(self, model: QualityModel, preprocess: Preprocess, scale: LabelScale, novelty: Novelty) -> None:
         super().__init__()
-        self.model = model
+        self.model = copy.deepcopy(model)
         self.preprocess = preprocess
         self.scale = scale
         self.novelty = novelty
@@ -84,46 +92,64 @@ def seal(traced: torch.jit.ScriptModule, factor: float = 1.0) -> torch.jit.Scrip
         return torch.jit.freeze(scorer, preserved_attrs=[MARGIN])  # type: ignore[no-any-return]
 
 
-def save(
-    sealed: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card: dict[str, Any], factor: float = 1.0
-) -> None:
-    """Write ``path``, once a fresh process that imports only torch has reproduced the eager model's scores from it.
+@dataclass(frozen=True)
+class Export:
+    """A scorer on its way into a file.
 
-    Args:
-        sealed: What :func:`seal` made of ``eager``.
-        eager: The module to agree with.
+    Attributes:
+        sealed: What :func:`seal` gave.
         path: The file to write.
         card: Model card as JSON values, stored inside the file as ``ssiqa.json``.
-        factor: That of its margins.
+        expected: ``(2, n)`` scores and margins that it must give for the images of the parity check.
+        span: That of its label scale.
+    """
+
+    sealed: torch.jit.ScriptModule
+    path: Path
+    card: dict[str, Any]
+    expected: NDArray[np.float64]
+    span: float
+
+
+def prepare(
+    sealed: torch.jit.ScriptModule, eager: ScoringModule, path: Path, card: dict[str, Any], factor: float = 1.0
+) -> Export:
+    """What :func:`seal` made of ``eager``, with what ``eager`` says now; ``factor`` is that of its margins."""
+    with Lanes() as lanes:
+        expected = list(lanes.map(lambda images: _scores(eager, images, factor), _checked_batches()))
+    return Export(sealed, path, card, np.concatenate(expected, axis=1), eager.scale.span)
+
+
+def publish(exports: Sequence[Export]) -> None:
+    """Write the files, once a fresh process that imports only torch has reproduced the eager models' scores from them.
 
     Raises:
         ExportError: A score or margin differs by more than 1e-4 of the label scale; no file is written.
     """
-    batches = [torch.from_numpy(_random_images(number)) for number in range(1, _CHECKED_IMAGES + 1)]
-    with Lanes() as lanes:
-        expected = list(lanes.map(lambda images: _scores(eager, images, factor), batches))
-    with written_beside(path) as beside:
-        with torchscript():
-            torch.jit.save(sealed, str(beside), _extra_files={CARD: to_json(card)})
-        found = _scores_in_fresh_process(beside, batches)
-        # NumPy's maximum keeps NaN, and the comparison is written so that NaN fails it. Margins may be infinite.
-        whole, read = np.concatenate(expected, axis=1), np.concatenate(found, axis=1)
-        worst = float(np.max(np.abs(np.subtract(whole, read, where=whole != read, out=np.zeros_like(whole)))))
-        if not worst <= _TOLERANCE * eager.scale.span:
-            raise ExportError(
-                f"{path.name} was not written: its scores differ from the model's by {worst:.3g}, more than "
-                f"{_TOLERANCE:g} of the label scale; this backbone does not trace to the same computation."
-            )
+    with ExitStack() as files:
+        beside = [files.enter_context(written_beside(export.path)) for export in exports]
+        for export, path in zip(exports, beside, strict=True):
+            with torchscript():
+                torch.jit.save(export.sealed, str(path), _extra_files={CARD: to_json(export.card)})
+        for export, found in zip(exports, _scores_in_fresh_process(beside), strict=True):
+            # NumPy's maximum keeps NaN, and the comparison is written so that NaN fails it. Margins may be infinite.
+            same = found == export.expected
+            worst = float(np.max(np.abs(np.subtract(export.expected, found, where=~same, out=np.zeros_like(found)))))
+            if not worst <= _TOLERANCE * export.span:
+                raise ExportError(
+                    f"{export.path.name} was not written: its scores differ from the model's by {worst:.3g}, more than "
+                    f"{_TOLERANCE:g} of the label scale; this backbone does not trace to the same computation."
+                )
 
 
 @torch.inference_mode()
-def _scores(module: ScoringModule, images: Tensor, factor: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _scores(module: ScoringModule, images: Tensor, factor: float) -> NDArray[np.float64]:
     """``(2, n)``: scores and margins."""
     scores, novelty = module(images)
     return np.stack([scores.numpy(), novelty.numpy() * factor])
 
 
-def _random_images(number: int, count: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _random_images(number: int, count: int | None = None) -> NDArray[np.uint8]:
     """A batch of 1 or 2 images of an odd size between 33 and 699 pixels: noise of random smoothness."""
     rng = generator(0, "parity", number)
     height, width = (int(side) * 2 + 1 for side in rng.integers(16, 350, size=2))
@@ -133,14 +159,19 @@ def _random_images(number: int, count: int | None = None) -> np.ndarray[Any, np.
     return np.ascontiguousarray(blocks.repeat(coarse, axis=1).repeat(coarse, axis=2)[:, :height, :width])
 
 
-def _scores_in_fresh_process(scorer: Path, batches: list[Tensor]) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+def _checked_batches() -> list[Tensor]:
+    return [torch.from_numpy(_random_images(number)) for number in range(1, _CHECKED_BATCHES + 1)]
+
+
+def _scores_in_fresh_process(scorers: Sequence[Path]) -> list[NDArray[np.float64]]:
+    """Of each file the ``(2, n)`` scores and margins of the images of the parity check."""
     source = Path(__file__).with_name("parity.py").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images.pt"
-        torch.save(batches, images)
+        torch.save(_checked_batches(), images)
         # "-c" in an empty folder: nothing of the caller's folder is imported, and the script imports only torch.
         finished = subprocess.run(
-            [sys.executable, "-c", source, str(scorer.resolve()), str(images)],
+            [sys.executable, "-c", source, str(images), *(str(scorer.resolve()) for scorer in scorers)],
             cwd=folder,
             capture_output=True,
             text=True,

@@ -1,24 +1,30 @@
-"""Scores saved images with a saved scorer. Run as a script in a fresh process that has torch and nothing of ssiqa."""
+"""Scores saved images with saved scorers. Run as a script in a fresh process that has torch and nothing of ssiqa."""
 
 import json
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 
 
-def main(scorer_path: str, images_path: str) -> None:
+def main(images_path: str, *scorer_paths: str) -> None:
     warnings.simplefilter("ignore", Warning)
-    scorer = torch.jit.load(scorer_path, map_location="cpu")  # type: ignore[no-untyped-call]
-
-    def score(images: torch.Tensor) -> list[list[float]]:
-        with torch.inference_mode():
-            return [part.tolist() for part in scorer.score_and_margin(images)]
-
     batches = torch.load(images_path, weights_only=True)
     with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        json.dump(list(pool.map(score, batches)), sys.stdout)
+        json.dump([scores(path, batches, pool) for path in scorer_paths], sys.stdout)
+
+
+def scores(path: str, batches: list[torch.Tensor], pool: ThreadPoolExecutor) -> Any:
+    """Scores and margins of all images, as two lists."""
+    scorer = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+
+    def score(images: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return torch.stack(scorer.score_and_margin(images))
+
+    return torch.cat(list(pool.map(score, batches)), 1).tolist()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from ssiqa import exemplars
 from ssiqa.config import SCHEMA as CONFIG_SCHEMA
 from ssiqa.data import LabelScale
 from ssiqa.errors import RunError
-from ssiqa.export import ScoringModule, save, seal, trace
+from ssiqa.export import Export, ScoringModule, prepare, publish, seal, trace
 from ssiqa.features import Views, predictions
 from ssiqa.files import read_json, write_json, write_text
 from ssiqa.interval import calibrate
@@ -102,10 +102,12 @@ def finish(run: Run, learner: Learner, material: Material, memory: RatedPhotos) 
         material: The run's photos.
         memory: Exemplars of photos seen before this run.
     """
-    scorers = {
-        "student": _export(run, learner, material, memory, STUDENT),
-        "teacher": _export(run, learner, material, memory, TEACHER, phase=0),
-    }
+    scorers = {"student": _prepare(run, learner, material, memory, STUDENT)}
+    run.load_weights(learner.model, phase=0)
+    scorers["teacher"] = _prepare(run, learner, material, memory, TEACHER)
+    with learner.profile.stage("export"):
+        publish([export for export, _ in scorers.values()])
+    facts = {name: found for name, (_, found) in scorers.items()}
     new = exemplars.of_blocks(material, run.records, learner.config.replay_every)
     exemplars.save(run.folder / exemplars.FOLDER, RatedPhotos.join([memory, new]), learner.photos)
     write_text(run.folder / PSEUDO_LABELS, _pseudo_label_table(run, material))
@@ -116,22 +118,20 @@ def finish(run: Run, learner: Learner, material: Material, memory: RatedPhotos) 
         "python": platform.python_version(),
         "scale": material.labeled.scale.to_dict(),
         "data": material.summary(),
-        "holdout": {name: facts["holdout"] for name, facts in scorers.items()},
-        "interval": {name: facts["interval"] for name, facts in scorers.items()},
+        "holdout": {name: found["holdout"] for name, found in facts.items()},
+        "interval": {name: found["interval"] for name, found in facts.items()},
         "coverage": _coverage(run.records[1:]),
-        "memory": {name: facts["memory"] for name, facts in scorers.items()},
+        "memory": {name: found["memory"] for name, found in facts.items()},
         "adapted": any(record.step > 0 for record in run.records[1:]),
         "phases": [record.summary() for record in run.records],
     }
     write_json(run.folder / REPORT, report)
 
 
-def _export(
-    run: Run, learner: Learner, material: Material, memory: RatedPhotos, name: str, phase: int | None = None
-) -> dict[str, Any]:
-    """Write a scorer, of the learner as it is or as it was after ``phase``; how it does on A's hold-out and memory."""
-    if phase is not None:
-        run.load_weights(learner.model, phase)
+def _prepare(
+    run: Run, learner: Learner, material: Material, memory: RatedPhotos, name: str
+) -> tuple[Export, dict[str, Any]]:
+    """A scorer of the learner as it is; how it does on A's hold-out and memory."""
     novelty, remembered = _novelty(learner, material), _remembered(learner, memory, material.labeled.scale)
     module = ScoringModule(learner.model, learner.preprocess, material.labeled.scale, novelty).cpu().eval()
     card = {
@@ -157,9 +157,9 @@ def _export(
     factor, interval = calibrate(np.abs(scores - truth), intervals[:, 1] - scores, groups, rng)
     holdout = agreement(scores, truth).to_dict()
     with learner.profile.stage("export"):
-        facts = {"metrics": {"holdout": holdout}, "interval": interval.to_dict()}
-        save(seal(traced, factor), module, run.folder / name, card | facts, factor)
-    return {"holdout": holdout, "interval": interval.to_dict(), "memory": remembered}
+        card |= {"metrics": {"holdout": holdout}, "interval": interval.to_dict()}
+        export = prepare(seal(traced, factor), module, run.folder / name, card, factor)
+    return export, {"holdout": holdout, "interval": interval.to_dict(), "memory": remembered}
 
 
 def _remembered(learner: Learner, memory: RatedPhotos, scale: LabelScale) -> dict[str, float | int] | None:

