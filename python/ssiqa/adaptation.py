@@ -203,10 +203,11 @@ def increment(
     if phase == 1 and coverage is not None and coverage.is_low:
         logger.warning("%s", coverage)
 
+    of_a, of_b = config.replay_pair
     with profile.stage("selection", images=sum(map(len, scores))):
         exemplars = [
-            rated.take(replay.exemplars(predicted, rated.targets, config.replay_every))
-            for rated, predicted in zip([truth, *earlier], scores, strict=True)
+            rated.take(replay.exemplars(predicted, rated.targets, every))
+            for rated, predicted, every in zip([truth, *earlier], scores, [of_a, *[of_b] * block], strict=True)
         ]
     if memory.photos:
         exemplars.append(memory)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal
 
 from ssiqa.errors import SsiqaError
-from ssiqa.files import sha256
+from ssiqa.files import sha256, to_json
 
 PRESETS = ("default", "paper")
 
@@ -68,7 +69,8 @@ class Config:
         weak_crops: Random crops per photo that are pooled into its features.
         holdout: Share (0..1, exclusive) of A that is never trained on.
         blocks: N, the number of blocks that B is cut into.
-        replay_every: K1 = K2 of SDK-Sample: one exemplar for this many photos; 0 switches replay off.
+        replay_every: K1 and K2 of SDK-Sample, a pair, or one number for both: one exemplar for this many photos of A,
+            and of earlier blocks of B; 0 for none.
         krr: Pseudo-labels by kernel ridge regression; otherwise the teacher's own predictions.
         teacher_share: Share (0..1, not 1) of the teacher's own prediction in a pseudo-label by regression.
         gamma: RBF width, or "auto" for leave-one-out.
@@ -94,7 +96,7 @@ class Config:
     feature_dim: int = 0
     holdout: float = 0.2
     blocks: int = 3
-    replay_every: int = 100
+    replay_every: int | tuple[int, int] = 100
     krr: bool = True
     teacher_share: float = 0.0
     gamma: float | Literal["auto"] = "auto"
@@ -105,8 +107,14 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("short_side", "grid", "weak_crops", "blocks"):
             _require_whole(name, getattr(self, name), 1)
-        for name in ("feature_dim", "replay_every", "seed"):
+        for name in ("feature_dim", "seed"):
             _require_whole(name, getattr(self, name), 0)
+        if isinstance(self.replay_every, list):  # a pair, as JSON keeps it
+            object.__setattr__(self, "replay_every", tuple(self.replay_every))
+        if len(self.replay_pair) != 2 or not all(_is_whole(every, 0) for every in self.replay_pair):
+            raise SsiqaError(
+                f"replay_every is {self.replay_every!r}; it must be a whole number, 0 or more, or a pair of them."
+            )
         for name in ("krr", "depths", "probe_head"):
             if not isinstance(getattr(self, name), bool):
                 raise SsiqaError(f"{name} is {getattr(self, name)!r}; it must be True or False.")
@@ -126,23 +134,33 @@ class Config:
         if self.frozen:
             _require_number("frozen", self.frozen, 0, 1.000001)
 
+    @property
+    def replay_pair(self) -> tuple[int, int]:
+        """K1, of A, and K2, of earlier blocks."""
+        return self.replay_every if isinstance(self.replay_every, tuple) else (self.replay_every, self.replay_every)
+
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same run, as JSON values; a weight file counts by what it holds.
 
         Raises:
             SsiqaError: The weight file cannot be read.
         """
+        settings = json.loads(to_json(asdict(self)))
         if self.weights is None:
-            return {"schema": SCHEMA, "settings": asdict(self)}
+            return {"schema": SCHEMA, "settings": settings}
         try:
             content = sha256(Path(self.weights))
         except OSError as error:
             raise SsiqaError(f"The weight file {self.weights} cannot be read; check the path.") from error
-        return {"schema": SCHEMA, "settings": asdict(self) | {"weights": content}}
+        return {"schema": SCHEMA, "settings": settings | {"weights": content}}
+
+
+def _is_whole(value: object, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
 
 
 def _require_whole(name: str, value: object, low: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+    if not _is_whole(value, low):
         raise SsiqaError(f"{name} is {value!r}; it must be a whole number, {low} or more.")
 
 

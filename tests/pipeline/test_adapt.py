@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 import ssiqa
-from ssiqa import _core
+from ssiqa import _core, exemplars
 from ssiqa.device import pick_precision
 
 from .conftest import LABELED, UNLABELED, assert_same_student, texture, write_photo
@@ -104,6 +104,9 @@ def test_file_names_that_are_not_unicode(
     [
         ({"blocks": 0}, "blocks is 0; it must be a whole number, 1 or more"),
         ({"blocks": "3"}, "blocks is '3'"),
+        ({"replay_every": (4, -1)}, "replay_every is (4, -1); it must be a whole number, 0 or more, or a pair of them"),
+        ({"replay_every": [4]}, "replay_every is (4,); it must be a whole number"),
+        ({"replay_every": "4"}, "replay_every is '4'; it must be a whole number"),
         ({"gamma": -1.0}, "gamma is -1.0; it must be a number above 0 or 'auto'"),
         ({"holdout": 1.5}, "holdout is 1.5; it must be a number above 0 and below 1"),
         ({"krr": "no"}, "krr is 'no'; it must be True or False"),
@@ -146,6 +149,16 @@ def test_ablations(labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp
     assert all(row["pseudo_label"] == row["teacher_score"] for row in rows)
     assert {(row["std"], row["covered"]) for row in rows} == {("", "")}
     assert report["coverage"] is None
+
+
+def test_k1_and_k2_apart(labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    """19 photos of A, two blocks of six: K1 = 0 replays none of A, K2 = 3 replays two of the first block."""
+    apart = {**settings, "replay_every": (0, 3)}
+    report = ssiqa.adapt(labeled, unlabeled, tmp_path, **apart).report
+    assert [phase["exemplars"] for phase in report["phases"][1:]] == [[0], [0, 2]]
+    assert len(exemplars.load(tmp_path / exemplars.FOLDER).photos) == 4
+    as_json = {**settings, "replay_every": report["settings"]["replay_every"]}
+    assert ssiqa.adapt(labeled, unlabeled, tmp_path, **as_json).report == report  # the same run, found again
 
 
 def test_a_label_is_as_much_the_teachers_as_the_settings_say(
