@@ -34,7 +34,7 @@ class Views:
 
     Attributes:
         features: ``(n, feature_dim)`` float32.
-        scores: ``(n,)`` float64 predictions on the internal scale.
+        scores: ``(n,)`` float64 predictions from these on the internal scale.
     """
 
     features: NDArray[np.float32]
@@ -123,11 +123,8 @@ class Observer:
 
     def _see(self, activations: Activations) -> _Means:
         with self._photos.profile.stage("forward", images=len(activations[0])):
-            features, scores = self._judge(activations)
-            return (
-                features.view(-1, self._crops, features.shape[1]).mean(1).cpu().numpy(),
-                scores.double().view(-1, self._crops).mean(1).cpu().numpy(),
-            )
+            features, scores = self._judge(activations, self._crops)
+            return features.cpu().numpy(), scores.double().cpu().numpy()
 
 
 def _channels_last(activations: Tensor) -> Tensor:

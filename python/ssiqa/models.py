@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
 from ssiqa.errors import SsiqaError, WeightsError
+from ssiqa.kernel_head import KernelHead
 from ssiqa.reader import Reader
 from ssiqa.standard import Standard
 
@@ -30,6 +31,7 @@ class QualityModel(nn.Module):
         standard: Brings several depths on one footing; the identity for one.
         projection: Linear map to ``feature_dim`` features, or the identity.
         head: Linear map of the features to one score.
+        regression: What scores beside the head, or instead of it; None where the head is all there is.
         feature_dim: Number of features, the dimension in which kernel ridge regression works.
     """
 
@@ -46,6 +48,7 @@ class QualityModel(nn.Module):
         self.standard: Standard | nn.Identity = Standard(reader.widths) if len(reader.widths) > 1 else nn.Identity()
         self.projection = nn.Linear(read, feature_dim, bias=False) if feature_dim else nn.Identity()
         self.head = nn.Linear(self.feature_dim, 1)
+        self.regression: KernelHead | None = None
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -56,12 +59,25 @@ class QualityModel(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised ``(n, 3, crop, crop)`` to features ``(n, feature_dim)`` and scores ``(n,)``."""
-        return self.judge(self.reader(crops))
+        features = self.features(self.reader(crops))
+        return features, self.score(features)
 
-    def judge(self, read: Tensor) -> tuple[Tensor, Tensor]:
-        """What the reader gives to features ``(n, feature_dim)`` and scores ``(n,)``."""
-        features = self.projection(self.standard(read))
-        return features, self.head(features).squeeze(-1)
+    def features(self, read: Tensor) -> Tensor:
+        """What the reader gives to features ``(n, feature_dim)``."""
+        features: Tensor = self.projection(self.standard(read))
+        return features
+
+    def score(self, features: Tensor) -> Tensor:
+        """Features ``(n, feature_dim)``, each of a crop or the mean of several, to scores ``(n,)``."""
+        own: Tensor = self.head(features).squeeze(-1)
+        if self.regression is None:
+            return own
+        return torch.lerp(self.regression(features), own.float(), self.regression.own_share)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Become the model of a ``state_dict``, with its regression or without."""
+        self.regression = KernelHead.restored(state)
+        self.load_state_dict(state)
 
     def freeze_first_layers(self, share: float) -> None:
         """Stop gradients in the first ``share`` (0..1) of the backbone's layers, in timm's own order of layers.
@@ -76,6 +92,8 @@ class QualityModel(nn.Module):
     def _first_layers(self, share: float) -> set[str]:
         """Names of the parameters in the first ``share`` of the layers."""
         backbone: Any = self.backbone
+        if share == 1:
+            return {name for name, _ in backbone.named_parameters()}
         if not hasattr(backbone, "group_matcher"):
             raise SsiqaError(f"timm does not know the order of {type(backbone).__name__}'s layers; set frozen=0.")
         layers = group_parameters(backbone, backbone.group_matcher(coarse=False))

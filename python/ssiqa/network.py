@@ -17,7 +17,7 @@ from ssiqa.models import QualityModel
 from ssiqa.stem import halve
 
 Activations: TypeAlias = "tuple[Tensor, ...]"
-Judge: TypeAlias = "Callable[[Activations], tuple[Tensor, Tensor]]"
+Judge: TypeAlias = "Callable[[Activations, int], tuple[Tensor, Tensor]]"
 
 
 class Network:
@@ -67,24 +67,24 @@ class Network:
     def train_scores(self, activations: Activations) -> Tensor:
         """What the stem gave to scores ``(n,)``, in training mode, with gradients."""
         with self._autocast():
-            _, scores = self.model.judge(self._training_rest(*activations))
+            scores = self.model.score(self.model.features(self._training_rest(*activations)))
         return scores.float()
 
     def judge(self) -> Judge:
-        """A function from what the stem gives to features ``(n, feature_dim)`` and scores ``(n,)``, float32.
+        """A function from what the stem gives of photos of so many crops each to their means, float32: features
+        ``(n, feature_dim)``, and scores ``(n,)`` of these.
 
         It keeps the weights of this moment, without gradients.
         """
         rest = fold_batch_norms(self._evaluation_rest)
-        last = nn.Sequential(self.model.standard, self.model.projection)
-        features_of, head = copy.deepcopy(last), copy.deepcopy(self.model.head)
+        model = copy.deepcopy(self.model, {id(self.model.reader): None})  # all but the reader
 
         @torch.inference_mode()
-        def judge(activations: Activations) -> tuple[Tensor, Tensor]:
+        def judge(activations: Activations, crops: int) -> tuple[Tensor, Tensor]:
             with self._autocast():
-                features = features_of(rest(*activations))
-                scores = head(features).squeeze(-1)
-            return features.float(), scores.float()
+                features = model.features(rest(*activations))
+            features = features.float().unflatten(0, (-1, crops)).mean(1)
+            return features, model.score(features)
 
         return judge
 

@@ -108,7 +108,7 @@ class Run:
         """Give ``model`` the weights it had after ``phase``."""
         path = self._weights_path(phase)
         with _damage_named(path):
-            model.load_state_dict(load_file(path))
+            model.restore(load_file(path))
 
     def finish_phase(self, model: QualityModel, record: PhaseRecord) -> None:
         """Keep the phase: first the weights, then the record that declares them complete."""

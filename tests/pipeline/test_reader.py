@@ -63,7 +63,7 @@ def test_families_in_halves_and_in_threads(name: str) -> None:
     assert network.has_stem
     with torch.no_grad():
         features, _ = model.eval()(crops)
-        judged, _ = network.judge()(network.stem(crops))
+        judged, _ = network.judge()(network.stem(crops), 1)
         with Lanes(4) as lanes:
             one_by_one = torch.cat(list(lanes.map(lambda crop: model(crop[None])[0], crops)))
     for found in (judged, one_by_one):

@@ -51,7 +51,7 @@ def test_halves_are_the_whole(name: str, frozen: float) -> None:
     assert network.has_stem
     with torch.no_grad():
         features, scores = model.eval()(crops)
-    found = network.judge()(network.stem(crops))
+    found = network.judge()(network.stem(crops), 1)
     assert torch.allclose(found[0], features, atol=1e-4 * features.abs().max().item())
     assert torch.allclose(found[1], scores, atol=1e-4 * scores.abs().max().item())
 

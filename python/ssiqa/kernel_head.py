@@ -1,0 +1,75 @@
+"""Kernel ridge regression as the last layer of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ssiqa.krr import KernelRidge
+
+CENTRES = 1024
+"""Photos that it consists of, at most: with 3,488 features each, 14 MB in a checkpoint and in an exported file."""
+
+
+class KernelHead(nn.Module):
+    """Features ``(n, d)`` to scores ``(n,)``, a sum of RBF kernels around photos that were learnt.
+
+    Attributes:
+        centres: ``(m, d)`` features of these photos.
+        weights: ``(m,)``.
+        gamma: Inverse squared width of the kernel.
+        mean: What is said of a photo far from all of them.
+        own_share: Share (0..1) of the network's linear head in the model's score; the rest is this.
+    """
+
+    centres: Tensor
+    weights: Tensor
+    gamma: Tensor
+    mean: Tensor
+    own_share: Tensor
+
+    def __init__(self, centres: Tensor, weights: Tensor, gamma: float, mean: float, own_share: float) -> None:
+        super().__init__()
+        self.register_buffer("centres", centres)
+        self.register_buffer("weights", weights)
+        for name, value in (("gamma", gamma), ("mean", mean), ("own_share", own_share)):
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
+
+    @classmethod
+    def fit(
+        cls,
+        features: NDArray[np.float32],
+        targets: NDArray[np.float64],
+        *,
+        gamma: float,
+        alpha: float,
+        seed: int,
+        own_share: float,
+    ) -> KernelHead:
+        """Learn ``(n, d)`` features with ``(n,)`` targets, on at most 1,024 random ones of them as centres."""
+        fitted = KernelRidge(gamma, alpha, random_state=seed, solver="nystrom", n_components=CENTRES)
+        fitted.fit(features, targets)
+        centres = torch.from_numpy(np.asarray(fitted.X_fit_, dtype=np.float32))
+        weights = torch.from_numpy(np.asarray(fitted.dual_coef_, dtype=np.float64))
+        return cls(centres, weights, fitted.gamma_, float(fitted.y_mean_), own_share)
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Tensor]) -> KernelHead | None:
+        """That of a model's state, if there is one."""
+        mine = {name.removeprefix("regression."): kept for name, kept in state.items() if name.startswith("regression.")}
+        if not mine:
+            return None
+        head = cls(torch.empty_like(mine["centres"]), torch.empty_like(mine["weights"]), 0.0, 0.0, 0.0)
+        head.load_state_dict(mine)
+        return head
+
+    def forward(self, features: Tensor) -> Tensor:
+        # Differences, not products: they keep what is left of a distance between neighbours.
+        distances = torch.cdist(features.float(), self.centres, compute_mode="donot_use_mm_for_euclid_dist")
+        near = torch.exp(-self.gamma * distances.square())
+        # Weights of neighbouring centres cancel: their sum needs double precision.
+        return (near.double() @ self.weights).float() + self.mean
