@@ -231,7 +231,7 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
 @click.option("--backbone", help="timm model name.")
 @click.option("--weights", type=_PATH, help="Weight file for the backbone.")
 def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seeds: int, **settings: object) -> None:
-    """Run TABLE of the paper (table1, table3, table4, table5, or all) on the databases under --data-root.
+    """Run TABLE of the paper (table1 to table6, or all) on the databases under --data-root.
 
     Each seed splits A and B by content, 80 % and 20 %. What is finished is not repeated.
 

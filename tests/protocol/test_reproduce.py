@@ -12,6 +12,7 @@ import pytest
 from pipeline.conftest import settings, texture, weights, write_photo
 from scipy.io import savemat
 
+from ssiqa.config import make_config
 from ssiqa.errors import SsiqaError
 from ssiqa.protocol import reproduce as module
 from ssiqa.protocol.published import PUBLISHED
@@ -49,13 +50,21 @@ def test_every_seed_is_reported_and_none_repeated(
     text = reproduce("table1", data_root, tmp_path, **options)
     assert "| livec-koniq10k | SS-IQA | 2 |" in text
     assert "| 0.724 |" in text  # the paper's
+    assert "| paper | NIQE | 0.398 / 0.371 |  |" in text  # beside it on B; it has none on SPAQ -> LIVEFB
+    assert "| paper | DBCNN | 0.869 / 0.851 | 0.915 / 0.911 |" in text  # and on A
+    assert text.count("| ssiqa | SS-IQA | ") == 2
     assert "spaq-livefb | not run: " in text
     assert "MOS and Image attribute scores.xlsx" in text
     with (tmp_path / "table1/results.csv").open() as file:
-        rows = list(csv.DictReader(file))
+        lines = list(csv.DictReader(file))
+    rows = [row for row in lines if row["by"] == "ssiqa"]
+    reported = [row for row in lines if row["by"] == "paper" and row["task"] == "livec-koniq10k"]
+    assert {row["variant"]: row["srcc"] for row in reported}["SS-IQA"] == "0.724"
     assert [row["seed"] for row in rows] == ["0", "1"]
     assert rows[0]["srcc"] != rows[1]["srcc"]
-    assert json.loads((tmp_path / "table1/results.json").read_text())["missing"].keys() == {"spaq-livefb"}
+    kept = json.loads((tmp_path / "table1/results.json").read_text())
+    assert kept["missing"].keys() == {"spaq-livefb"}
+    assert {row["task"] for row in kept["published"]} == {"livec-koniq10k", "spaq-livefb"}
     # B's test part was never seen.
     seed = tmp_path / "table1/livec-koniq10k/SSIQA/seed-0"
     seen = {path.name for path in (seed / "unlabeled").rglob("*.png")}
@@ -72,11 +81,28 @@ def test_every_seed_is_reported_and_none_repeated(
 def test_tables_name_what_the_paper_reports() -> None:
     assert len(TASKS) == 8
     for name, rows in PUBLISHED.items():
-        assert set(rows) == {(task.name, variant) for task in TABLES[name].tasks for variant in TABLES[name].variants}
+        ours = [(row.task, row.variant) for row in rows if row.kind == "SS-IQA"]
+        assert sorted(ours) == sorted((task.name, of) for task in TABLES[name].tasks for of in TABLES[name].variants)
     assert find_task("live-csiq").starred
     assert find_task("live-csiq*") == find_task("live-csiq")
     assert tables_of(["csiq-live"]) == ["table1", "table5"]
+    assert tables_of(["livec-livec"]) == ["table2"]
     assert tables_of(None) == list(TABLES)
+
+
+def test_k1_and_k2_are_settings() -> None:
+    settings = TABLES["table6"].variants
+    assert make_config(**settings["K1=20 K2=0"]).replay_pair == (20, 0)
+    assert make_config(**settings["K1=100 K2=100"]) == make_config(replay_every=(100, 100))
+
+
+def test_one_database_becomes_labelled_and_unlabelled(data_root: Path) -> None:
+    """Table 2: of 20 photos 4 to test; of the 16 others a quarter with labels, and the rest without."""
+    task = find_task("livec-livec")
+    parts = task.split(*task.read(data_root), seed=1)
+    assert [len(part.images) for part in parts] == [4, 12, 4]
+    assert len({image for part in parts for image in part.images}) == 20
+    assert parts != task.split(*task.read(data_root), seed=2)
 
 
 def test_what_there_is_not_is_named(tmp_path: Path) -> None:

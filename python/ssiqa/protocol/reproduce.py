@@ -2,58 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
 from ssiqa.adaptation import adapt
-from ssiqa.data import holdout_split
 from ssiqa.errors import DataError, SsiqaError
-from ssiqa.files import read_json, write_json, write_text
+from ssiqa.files import read_json, write_json
 from ssiqa.metrics import evaluate
+from ssiqa.protocol import summary
 from ssiqa.protocol.database import Database
-from ssiqa.protocol.published import PUBLISHED
+from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.tasks import TABLES, Task, find_task
 
-TEST_SHARE = 0.2
 RESULT = "result.json"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One run.
-
-    Attributes:
-        table: Of the paper.
-        task: Name of the task.
-        variant: Row of the table.
-        seed: Of split and training.
-        teacher_plcc: Of the teacher, before adaptation, on the test part of B.
-        teacher_srcc: The same, ranks.
-        plcc: Of the student, on the test part of B.
-        srcc: The same, ranks.
-        a_teacher_srcc: Of the teacher on the hold-out of A.
-        a_srcc: Of the student on the hold-out of A.
-    """
-
-    table: str
-    task: str
-    variant: str
-    seed: int
-    teacher_plcc: float
-    teacher_srcc: float
-    plcc: float
-    srcc: float
-    a_teacher_srcc: float
-    a_srcc: float
 
 
 def reproduce(
@@ -68,10 +33,10 @@ def reproduce(
     """Run one of the paper's tables, with our splits: 80 % and 20 % of A and of B by seed, references kept together.
 
     A run that was interrupted goes on; what is finished is not repeated. ``results.json`` and ``results.csv`` hold
-    every seed, ``results.md`` the summary that is returned.
+    every seed beside what the paper reports, ``results.md`` the summary that is returned.
 
     Args:
-        table: ``"table1"``, ``"table3"``, ``"table4"`` or ``"table5"``.
+        table: ``"table1"`` to ``"table6"``.
         data_root: Holds the unpacked archives in folders ``live``, ``csiq``, ``tid2013``, ``kadid10k``, ``livec``,
             ``koniq10k``, ``livefb`` and ``spaq``.
         output_dir: Where runs and results go.
@@ -98,6 +63,10 @@ def reproduce(
     place = Path(output_dir)
     outcomes: list[Outcome] = []
     missing: dict[str, str] = {}
+
+    def write() -> str:
+        return summary.write(place / table, table, [task.name for task in wanted], outcomes, missing)
+
     for task in wanted:
         try:
             source, target = task.read(Path(data_root))
@@ -108,8 +77,8 @@ def reproduce(
             for seed in range(seeds):
                 folder = place / table / task.name.rstrip("*") / _folder_name(variant) / f"seed-{seed}"
                 outcomes.append(_run(folder, table, task, variant, seed, source, target, {**settings, **changes}))
-                _write(place / table, outcomes, missing)
-    return _write(place / table, outcomes, missing)
+                write()
+    return write()
 
 
 def _run(
@@ -134,12 +103,12 @@ def _run(
                 "choose another output folder."
             )
         return Outcome(**kept["outcome"])
-    train, test = holdout_split(np.unique(target.groups, return_inverse=True)[1], TEST_SHARE, seed)
+    parts = task.split(source, target, seed)
     for name in ("labeled", "unlabeled", "test"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    labeled = source.link_to(folder / "labeled")
-    unlabeled = target.take(train).link_to(folder / "unlabeled", labeled=False)
-    rated = target.take(test).link_to(folder / "test")
+    labeled = parts.labeled.link_to(folder / "labeled")
+    unlabeled = parts.unlabeled.link_to(folder / "unlabeled", labeled=False)
+    rated = parts.test.link_to(folder / "test")
     run = adapt(labeled, unlabeled, folder / "run", seed=seed, **settings)
     before, after = evaluate(run.teacher, rated), evaluate(run.student, rated)
     holdout = run.report["holdout"]
@@ -152,7 +121,9 @@ def _run(
         teacher_srcc=before.srcc,
         plcc=after.plcc,
         srcc=after.srcc,
+        a_teacher_plcc=holdout["teacher"]["plcc"],
         a_teacher_srcc=holdout["teacher"]["srcc"],
+        a_plcc=holdout["student"]["plcc"],
         a_srcc=holdout["student"]["srcc"],
     )
     write_json(folder / RESULT, {"of": of, "outcome": asdict(outcome)})
@@ -161,47 +132,3 @@ def _run(
 
 def _folder_name(variant: str) -> str:
     return "".join(letter for letter in variant if letter.isalnum())
-
-
-def _write(place: Path, outcomes: list[Outcome], missing: dict[str, str]) -> str:
-    rows = [asdict(outcome) for outcome in outcomes]
-    write_json(place / "results.json", {"outcomes": rows, "missing": missing})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(Outcome.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(place / "results.csv", text.getvalue())
-    summary = "\n".join(_summary(outcomes, missing)) + "\n"
-    write_text(place / "results.md", summary)
-    return summary
-
-
-def _summary(outcomes: list[Outcome], missing: dict[str, str]) -> Iterator[str]:
-    yield "SRCC on the test part of B over all seeds: mean ± standard deviation, median, 95 % bootstrap interval."
-    yield ""
-    yield "| task | row | seeds | teacher | student | median | interval | gain, paired | PLCC | A's hold-out | paper |"
-    yield "|---|---|---:|---:|---:|---:|---|---|---:|---:|---:|"
-    rows = dict.fromkeys((outcome.task, outcome.variant) for outcome in outcomes)
-    for task, variant in rows:
-        of = [outcome for outcome in outcomes if (outcome.task, outcome.variant) == (task, variant)]
-        srcc, teacher = (np.array([getattr(o, name) for o in of]) for name in ("srcc", "teacher_srcc"))
-        published = PUBLISHED.get(of[0].table, {}).get((task, variant))
-        yield (
-            f"| {task} | {variant} | {len(of)} | {_spread(teacher)} | {_spread(srcc)} | {np.median(srcc):.3f} "
-            f"| {_interval(srcc)} | {np.mean(srcc - teacher):+.3f} {_interval(srcc - teacher)} "
-            f"| {np.mean([o.plcc for o in of]):.3f} | {np.mean([o.a_srcc for o in of]):.3f} "
-            f"| {'' if published is None else format(published[1], '.3f')} |"
-        )
-    for task, why in missing.items():
-        yield f"| {task} | not run: {why} | | | | | | | | | |"
-
-
-def _spread(values: Any) -> str:
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
-
-
-def _interval(values: Any) -> str:
-    if len(values) < 2 or np.ptp(values) == 0:
-        return ""
-    ends = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=2000, rng=0).confidence_interval
-    return f"[{ends.low:.3f}, {ends.high:.3f}]"

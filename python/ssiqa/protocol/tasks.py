@@ -1,15 +1,22 @@
-"""The paper's eight tasks, and what each of its tables varies."""
+"""The paper's tasks, and what each of its tables varies."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from ssiqa.data import holdout_split
 from ssiqa.errors import SsiqaError
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.readers import READERS
+
+TEST_SHARE = 0.2
+LABELED_SHARE = 0.25
+"""Of the training part, where A and B are of one database."""
 
 COMMON_DISTORTIONS = {
     "csiq": ("noise", "blur", "jpeg", "jpeg 2000"),
@@ -19,9 +26,17 @@ COMMON_DISTORTIONS = {
 """White noise, Gaussian blur, JPEG and JPEG 2000 by each database's name for them: the starred sets of table 1."""
 
 
+class Parts(NamedTuple):
+    """What a run gets: A, the training part of B, whose labels stay behind, and the test part of B."""
+
+    labeled: Database
+    unlabeled: Database
+    test: Database
+
+
 @dataclass(frozen=True)
 class Task:
-    """From one database to another.
+    """From one database to another, or from the labelled part of one to the rest of it.
 
     Attributes:
         source: A, by its reader's name.
@@ -46,6 +61,21 @@ class Task:
         source, target = (READERS[name](data_root / name) for name in (self.source, self.target))
         return source, target.only(COMMON_DISTORTIONS[self.target]) if self.starred else target
 
+    def split(self, source: Database, target: Database, seed: int) -> Parts:
+        """A whole, because :func:`ssiqa.adapt` holds out its own part, and B by seed, contents kept together.
+
+        Where both are one database, a quarter of its training part is A and the rest B.
+        """
+        train, test = _split(target, TEST_SHARE, seed)
+        if self.source == self.target:
+            source, train = _split(train, 1 - LABELED_SHARE, seed)
+        return Parts(source, train, test)
+
+
+def _split(database: Database, share: float, seed: int) -> tuple[Database, Database]:
+    rest, held_out = holdout_split(np.unique(database.groups, return_inverse=True)[1], share, seed)
+    return database.take(rest), database.take(held_out)
+
 
 TASKS = (
     Task("live", "csiq", starred=True),
@@ -60,12 +90,22 @@ TASKS = (
 """Those of table 1, in its order."""
 
 _NO_IL = {"blocks": 1, "replay_every": 0}
-_ABLATION: dict[str, dict[str, Any]] = {
+ABLATION: dict[str, dict[str, Any]] = {
     "baseline": {**_NO_IL, "krr": False},
     "+ IL": {"krr": False},
     "+ KRR": _NO_IL,
     "SS-IQA": {},
 }
+BLOCKS = {f"Q={blocks}": {"blocks": blocks} for blocks in (1, 2, 3, 4, 6)}
+K1_K2 = {
+    f"K1={of_a} K2={of_b}": {"replay_every": (of_a, of_b)}
+    for of_a, of_b in (
+        *((20, every) for every in (0, 10, 20, 50, 100)),
+        *((every, 20) for every in (0, 10, 50, 100)),
+        (100, 100),
+    )
+}
+"""K = 0, which the paper does not explain, keeps no exemplars here."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +123,28 @@ class Table:
 
 TABLES = {
     "table1": Table(TASKS, {"SS-IQA": {}}),
-    "table3": Table(TASKS[:1], _ABLATION),
-    "table4": Table(TASKS[3:4], _ABLATION),
-    "table5": Table((TASKS[1], TASKS[3]), {f"Q={blocks}": {"blocks": blocks} for blocks in (1, 2, 3, 4, 6)}),
+    # The paper compares with SSLIQA in that method's own setting, a part of one database with labels and the rest
+    # without, but does not say how large a part: here LABELED_SHARE. What it compares with SSL are the figures on A of
+    # two tasks of table 1.
+    "table2": Table((Task("livec", "livec"), Task("koniq10k", "koniq10k"), TASKS[5], TASKS[3]), {"SS-IQA": {}}),
+    "table3": Table(TASKS[:1], ABLATION),
+    "table4": Table(TASKS[3:4], ABLATION),
+    "table5": Table((TASKS[1], TASKS[3]), BLOCKS),
+    "table6": Table(TASKS[:1], K1_K2),
 }
 
 
 def find_task(name: str) -> Task:
-    """A task by its name, with or without the star.
+    """A task of any table by its name, with or without the star.
 
     Raises:
         SsiqaError: There is none of that name.
     """
-    for task in TASKS:
+    tasks = {task.name: task for table in TABLES.values() for task in table.tasks}
+    for task in tasks.values():
         if name in (task.name, task.name.removesuffix("*")):
             return task
-    raise SsiqaError(f"No task {name!r}; there are: {', '.join(task.name for task in TASKS)}.")
+    raise SsiqaError(f"No task {name!r}; there are: {', '.join(tasks)}.")
 
 
 def tables_of(tasks: Collection[str] | None) -> list[str]:
