@@ -38,7 +38,8 @@ from ssiqa.files import write_json
 from ssiqa.material import fingerprints
 from ssiqa.run import open_run
 
-PAPER = {"depths": False, "teacher_share": 0.0, "tolerance": 2.0}
+TRAINED = ssiqa.Schedule(epochs=4, lr=1e-5, decay_every=2)
+PAPER: dict[str, Any] = {"depths": False, "teacher_share": 0.0, "tolerance": 2.0, "student": TRAINED, "blocks": 3}
 PARTS: dict[str, dict[str, Any]] = {
     "baseline": PAPER | {"krr": False, "blocks": 1, "replay_every": 0},
     "+IL": PAPER | {"krr": False},
@@ -46,8 +47,8 @@ PARTS: dict[str, dict[str, Any]] = {
     "full paper": PAPER,
     "default": {},
 }
-# What phase 0 does not depend on.
-LATER = ("blocks", "krr", "replay_every", "teacher_share", "tolerance", "student", "gamma", "alpha")
+# What phase 0 of those does not depend on.
+LATER = ("blocks", "krr", "replay_every", "teacher_share", "tolerance")
 
 
 class Task(NamedTuple):

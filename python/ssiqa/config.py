@@ -13,7 +13,7 @@ from ssiqa.files import sha256, to_json
 
 PRESETS = ("default", "paper")
 
-SCHEMA = 2
+SCHEMA = 3
 """Of what a run keeps; a run is only continued by the same."""
 
 
@@ -63,7 +63,9 @@ class Config:
         probe_head: Start the head from closed-form ridge regression on the pretrained features instead of from zero,
             so that the first gradient steps do not distort the features to fit an unfitted head.
         teacher: Schedule of phase 0.
-        student: Schedule of phases 1 to N.
+        student: Schedule of the network's training in phases 1 to N. None: it stays as phase 0 left it, and the student
+            is a kernel ridge regression on its features, fitted to A's truth and all pseudo-labels, which a second view
+            has its say in where there are several depths.
         short_side: Working resolution: pixels of a photo's shorter side.
         grid: Scoring averages ``grid * grid`` crops.
         weak_crops: Random crops per photo that are pooled into its features.
@@ -72,7 +74,7 @@ class Config:
         replay_every: K1 and K2 of SDK-Sample, a pair, or one number for both: one exemplar for this many photos of A,
             and of earlier blocks of B; 0 for none.
         krr: Pseudo-labels by kernel ridge regression; otherwise the teacher's own predictions.
-        teacher_share: Share (0..1, not 1) of the teacher's own prediction in a pseudo-label by regression.
+        teacher_share: Share (0..1, not 1) of the network's own prediction in a pseudo-label by regression.
         gamma: RBF width, or "auto" for leave-one-out.
         alpha: Ridge penalty (the paper's lambda), or "auto" for leave-one-out.
         tolerance: How far (in SRCC, 0..2) a phase may leave A's hold-out below phase 0; one that goes further is damped
@@ -88,7 +90,7 @@ class Config:
     frozen: float
     probe_head: bool
     teacher: Schedule
-    student: Schedule
+    student: Schedule | None
     short_side: int
     grid: int
     weak_crops: int
@@ -118,9 +120,14 @@ class Config:
         for name in ("krr", "depths", "probe_head"):
             if not isinstance(getattr(self, name), bool):
                 raise SsiqaError(f"{name} is {getattr(self, name)!r}; it must be True or False.")
-        for name in ("teacher", "student"):
-            if not isinstance(getattr(self, name), Schedule):
-                raise SsiqaError(f"{name} is {getattr(self, name)!r}; it must be an ssiqa.Schedule.")
+        if not isinstance(self.teacher, Schedule):
+            raise SsiqaError(f"teacher is {self.teacher!r}; it must be an ssiqa.Schedule.")
+        if not isinstance(self.student, Schedule | None):
+            raise SsiqaError(f"student is {self.student!r}; it must be an ssiqa.Schedule or None.")
+        if self.student is None and not self.krr:
+            raise SsiqaError(
+                "A student without a schedule is a regression; set krr=True, or student=ssiqa.Schedule(...)."
+            )
         for name in ("gamma", "alpha"):
             if getattr(self, name) != "auto":
                 _require_number(name, getattr(self, name), 0, inf, otherwise=" or 'auto'")
@@ -177,10 +184,11 @@ _DEFAULT = Config(
     frozen=1 / 3,
     probe_head=True,
     teacher=Schedule(epochs=6, lr=1e-4, decay_every=3, warmup_epochs=1),
-    student=Schedule(epochs=4, lr=1e-5, decay_every=2),
+    student=None,
     short_side=384,
     grid=3,
     weak_crops=4,
+    blocks=1,
     teacher_share=0.5,
 )
 

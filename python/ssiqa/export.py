@@ -34,7 +34,7 @@ _CHECKED_BATCHES = 20
 
 
 class ScoringModule(nn.Module):
-    """The whole path from photos to scores: resize, grid of crops, normalise, features, mean over crops, score, label scale.
+    """The whole path from photos to scores: resize, crops, normalise, features, their mean, score, label scale.
 
     It keeps the model's weights of this moment.
     """
@@ -52,7 +52,7 @@ class ScoringModule(nn.Module):
         # Row by row of the grid: activations of all its crops would outgrow what the C library keeps, and be faulted in
         # anew in each layer.
         rows = [self.model.features(self.model.reader(row)) for row in self.preprocess.grid_rows(working)]
-        features = torch.stack([row.unflatten(0, (self.preprocess.grid, -1)) for row in rows]).mean((0, 1))
+        features = torch.stack([row.view(self.preprocess.grid, -1, row.shape[1]) for row in rows]).mean((0, 1))
         scores = self.model.score(features).double() * (self.scale.sign * self.scale.std) + self.scale.mean
         return scores, self.novelty(features).double()
 

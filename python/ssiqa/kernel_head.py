@@ -60,7 +60,9 @@ class KernelHead(nn.Module):
     @classmethod
     def restored(cls, state: Mapping[str, Tensor]) -> KernelHead | None:
         """That of a model's state, if there is one."""
-        mine = {name.removeprefix("regression."): kept for name, kept in state.items() if name.startswith("regression.")}
+        mine = {
+            name.removeprefix("regression."): kept for name, kept in state.items() if name.startswith("regression.")
+        }
         if not mine:
             return None
         head = cls(torch.empty_like(mine["centres"]), torch.empty_like(mine["weights"]), 0.0, 0.0, 0.0)

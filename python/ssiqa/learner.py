@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ssiqa import train
 from ssiqa.cache import Cache
@@ -31,13 +33,14 @@ class Learner:
         model: On its device, its first layers frozen as the settings say.
         preprocess: How the model sees photos.
         photos: Working images, kept from phase to phase.
+        device: Where the model is.
         profile: Where the time went.
     """
 
     def __init__(self, config: Config, device: torch.device, precision: str, cache: Cache, profile: Profile) -> None:
         self.config = config
         self.profile = profile
-        self._device = device
+        self.device = device
         weights = Path(config.weights) if config.weights else None
         self.model = build_model(config.backbone, weights, config.feature_dim, config.seed, depths=config.depths).to(
             device
@@ -45,7 +48,24 @@ class Learner:
         self.model.freeze_first_layers(config.frozen)
         self.preprocess = Preprocess.for_backbone(self.model.backbone, config.short_side, config.grid)
         self.photos = Photos(self.preprocess, cache, profile)
-        self._network = Network(self.model, config.backbone, self.preprocess.crop, device, precision)
+        self._precision = precision
+        self._network = self._cut()
+
+    def settle(self) -> None:
+        """From now on the network stays as it is, and what it makes of a photo is kept in the cache."""
+        self.model.freeze_first_layers(1.0)
+        self._network = self._cut()
+
+    def _cut(self) -> Network:
+        return Network(self.model, self.config.backbone, self.preprocess.crop, self.device, self._precision)
+
+    def score(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What the model, as it is, says of photos by their ``(n, feature_dim)`` features."""
+        with torch.inference_mode():
+            scores: NDArray[np.float64] = (
+                self.model.score(torch.from_numpy(features).to(self.device)).cpu().double().numpy()
+            )
+        return scores
 
     @contextmanager
     def observing(self, phase: int, total: int, what: str = "features") -> Iterator[Observer]:
@@ -56,6 +76,7 @@ class Learner:
     def fit(self, rated: RatedPhotos, phase: int) -> list[float]:
         """Train on the photos, on strong crops, by the schedule of the phase; the mean loss of each epoch."""
         schedule = self.config.student if phase else self.config.teacher
+        assert schedule is not None, "a network that stays as it is"
         task = Task(f"{self._title(phase)}, training", schedule.epochs * len(rated.photos))
         with task, self._seeded_torch(phase):
             return train.fit(
@@ -72,7 +93,7 @@ class Learner:
     @contextmanager
     def _seeded_torch(self, phase: int) -> Iterator[None]:
         """Some backbones have dropout, which draws from torch's own generators: here they start from the seed."""
-        devices = [self._device] if self._device.type == "cuda" else []
+        devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(int(generator(self.config.seed, "dropout", phase).integers(1 << 62)))
             yield

@@ -76,7 +76,8 @@ class QualityModel(nn.Module):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Become the model of a ``state_dict``, with its regression or without."""
-        self.regression = KernelHead.restored(state)
+        regression = KernelHead.restored(state)
+        self.regression = None if regression is None else regression.to(self.head.weight.device)
         self.load_state_dict(state)
 
     def freeze_first_layers(self, share: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssiqa.fold import fold_batch_norms
 from ssiqa.models import QualityModel
@@ -83,7 +83,7 @@ class Network:
         def judge(activations: Activations, crops: int) -> tuple[Tensor, Tensor]:
             with self._autocast():
                 features = model.features(rest(*activations))
-            features = features.float().unflatten(0, (-1, crops)).mean(1)
+            features = features.float().view(-1, crops, features.shape[1]).mean(1)
             return features, model.score(features)
 
         return judge

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ssiqa.errors import RunError
 from ssiqa.files import read_json, write_json, written_beside
@@ -36,12 +37,13 @@ class PhaseRecord:
         teacher_scores: The teacher's own predictions for them, on the internal scale.
         exemplars: How many photos were replayed: of A, then of each earlier block, then of earlier runs.
         gamma: RBF width used, None without KRR.
-        alpha: Ridge penalty used, None without KRR.
+        alpha: Ridge penalty used, None without KRR; of a student that is a regression its own.
         loo_rmse: Leave-one-out error of the regression on A, internal scale, None without KRR or with gamma and
             alpha given.
         stds: Posterior standard deviation of each pseudo-label on the internal scale, None without KRR.
         std_limit: That beyond which a photo is not covered by A, None without KRR.
         uncovered: Share of the block's photos beyond it, None without KRR.
+        disagreement: Root mean squared difference of the teacher and a second view, None without one.
         label_srcc: On A's hold-out before the phase, of labels made as the block's pseudo-labels are.
         regression_srcc: The same of the regression alone.
         holdout_srcc: On A's hold-out after the phase, on weak crops.
@@ -61,6 +63,7 @@ class PhaseRecord:
     stds: list[float] | None = None
     std_limit: float | None = None
     uncovered: float | None = None
+    disagreement: float | None = None
     label_srcc: float | None = None
     regression_srcc: float | None = None
     holdout_srcc: float | None = None
@@ -106,9 +109,15 @@ class Run:
 
     def load_weights(self, model: QualityModel, phase: int) -> None:
         """Give ``model`` the weights it had after ``phase``."""
+        with _damage_named(self._weights_path(phase)):
+            model.restore(self.weights(phase))
+
+    def weights(self, phase: int) -> dict[str, Tensor]:
+        """The state of the model after ``phase``."""
         path = self._weights_path(phase)
         with _damage_named(path):
-            model.restore(load_file(path))
+            state: dict[str, Tensor] = load_file(path)
+            return state
 
     def finish_phase(self, model: QualityModel, record: PhaseRecord) -> None:
         """Keep the phase: first the weights, then the record that declares them complete."""

@@ -13,6 +13,7 @@ from ssiqa.cache import CACHE_GIB
 from ssiqa.config import Config, Schedule
 from ssiqa.errors import RunError
 from ssiqa.files import sha256
+from ssiqa.kernel_head import KernelHead
 from ssiqa.learner import Learner
 from ssiqa.material import Material, OnError
 from ssiqa.profile import Profile
@@ -73,13 +74,24 @@ def update(
         if material.fingerprints["labeled"] != report["fingerprints"]["labeled"]:
             raise RunError(f"{labeled} no longer holds what {old} was trained on; an update needs the same photos.")
         parent.load_weights(learner.model, last)
+        if config.student is None:
+            learner.settle()
         return PhaseRecord(phase=0, losses=[], seconds=0.0, holdout_srcc=parent.records[0].holdout_srcc)
 
     folder = Path(output_dir or f"{old}-to-{Path(unlabeled_dir).resolve().name}")
     config = replace(_config(report["settings"], weights, old), blocks=blocks)
     memory, identity = exemplars.load(old / exemplars.FOLDER), {"continues": sha256(old / STUDENT)}
     return carry_out(
-        Plan(labeled, Path(unlabeled_dir), folder, config, inherit, memory, identity),
+        Plan(
+            labeled,
+            Path(unlabeled_dir),
+            folder,
+            config,
+            inherit,
+            memory,
+            KernelHead.restored(parent.weights(last)),
+            identity,
+        ),
         device=device,
         precision=precision,
         on_error=on_error,
@@ -92,7 +104,7 @@ def update(
 def _config(settings: dict[str, Any], weights: str | PathLike[str] | None, old: Path) -> Config:
     """The settings of the old run; of its weight file they hold the SHA-256."""
     known = {field.name: settings[field.name] for field in fields(Config) if field.name in settings}
-    known |= {name: Schedule(**known[name]) for name in ("teacher", "student")}
+    known |= {name: Schedule(**known[name]) for name in ("teacher", "student") if known[name] is not None}
     if known["weights"] is not None:
         if weights is None or not Path(weights).is_file() or sha256(Path(weights)) != known["weights"]:
             raise RunError(f"{old} began from a local weight file; give that file (weights).")

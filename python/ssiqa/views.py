@@ -13,16 +13,18 @@ from ssiqa.krr import KernelRidge
 from ssiqa.seeding import generator
 
 FOLDS = 5
+FEWEST = 4
+"""Photos of a block of which there can be one."""
 ALPHA = 0.3
-"""Labels of one photo are as a teacher sees it, and would be believed too well by leave-one-out. From 0.03 to 1 makes no
-difference."""
+"""Leave-one-out would believe labels too well that are a smooth function of what a photo looks like. Any from 0.03 to 1
+gives the same."""
 
 
 def second_view(features: NDArray[np.float32], labels: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """What regressions on these features, taught the labels of other photos of the block, say of each photo.
 
     Args:
-        features: ``(n, d)``, n at least 4.
+        features: ``(n, d)``, n at least ``FEWEST``.
         labels: ``(n,)`` what the teacher says.
         seed: Deals the photos out to folds.
     """

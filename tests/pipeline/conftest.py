@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 import ssiqa
 from ssiqa import export, parity
+from ssiqa.torchscript import torchscript
 
 BACKBONE = "test_efficientnet"
 LABELED, UNLABELED = 24, 12
@@ -117,7 +118,7 @@ def parity_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def scores(paths: Sequence[Path]) -> list[Any]:
         batches = export._checked_batches()
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1) as pool, torchscript():
             return [np.asarray(parity.scores(str(path), batches, pool)) for path in paths]
 
     monkeypatch.setattr(export, "_scores_in_fresh_process", scores)
