@@ -1,0 +1,164 @@
+"""The default: a network that stays, and a student that is a regression on A's truth and B's labels."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ssiqa
+from ssiqa import phases, views
+from ssiqa.kernel_head import CENTRES, KernelHead
+from ssiqa.krr import KernelRidge
+
+from .conftest import UNLABELED, assert_same_student, student_weights, texture, write_photo
+
+
+@pytest.fixture(scope="module")
+def regressed(settings: dict[str, Any]) -> dict[str, Any]:
+    return {**settings, "student": None}
+
+
+@pytest.fixture(scope="module")
+def run(
+    labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> ssiqa.Adaptation:
+    return ssiqa.adapt(labeled, unlabeled, tmp_path_factory.mktemp("refit") / "run", **regressed)
+
+
+def rows(run: ssiqa.Adaptation) -> list[dict[str, str]]:
+    with (run.output_dir / "pseudo_labels.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_network_stays_and_the_student_differs(run: ssiqa.Adaptation, unlabeled: Path) -> None:
+    states = [student_weights(run.output_dir, phase) for phase in range(3)]
+    for name in states[0]:
+        if not name.startswith("regression."):
+            assert np.array_equal(states[0][name], states[2][name]), name
+    assert states[0]["regression.own_share"] == 0.5
+    assert states[2]["regression.own_share"] == 0
+    photos = sorted(unlabeled.glob("*.png"))
+    assert not np.array_equal(run.teacher.score(photos), run.student.score(photos))
+    assert [phase["losses"] == [] for phase in run.report["phases"]] == [False, True, True]
+
+
+def test_labels_lie_half_way_to_a_second_view(run: ssiqa.Adaptation) -> None:
+    """In standard deviations of A, labels are half as far from the teacher's as the views are apart."""
+    unit = run.report["scale"]["std"]
+    for phase in run.report["phases"][1:]:
+        block = [row for row in rows(run) if int(row["block"]) == phase["phase"]]
+        away = np.array([float(row["pseudo_label"]) - float(row["teacher_score"]) for row in block]) / unit
+        assert np.sqrt(np.mean((2 * away) ** 2)) == pytest.approx(phase["disagreement"], rel=1e-3)
+        assert all(float(row["std"]) > 0 for row in block)
+    assert len(rows(run)) == UNLABELED
+
+
+def test_the_student_of_one_block_is_the_teacher_of_the_next(run: ssiqa.Adaptation, unlabeled: Path) -> None:
+    """The first teacher says of the first block what is in the table, but for other crops; of the second it does not."""
+    apart = []
+    for number in ("1", "2"):
+        block = [row for row in rows(run) if row["block"] == number]
+        said = np.array([float(row["teacher_score"]) for row in block])
+        apart.append(np.abs(said - run.teacher.score([unlabeled / row["image"] for row in block])).mean())
+    assert apart[1] > 2 * apart[0]
+
+
+def test_same_seed_same_student_also_after_an_interruption(
+    run: ssiqa.Adaptation,
+    labeled: Path,
+    unlabeled: Path,
+    regressed: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = phases.refit
+
+    def interrupted(learner: Any, material: Any, block: int, *rest: Any) -> Any:
+        if block == 1:
+            raise KeyboardInterrupt
+        return real(learner, material, block, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ssiqa.adaptation.refit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ssiqa.adapt(labeled, unlabeled, tmp_path, **regressed)
+    ssiqa.adapt(labeled, unlabeled, tmp_path, **regressed)
+    assert_same_student(run.output_dir, tmp_path)
+
+
+def test_a_student_that_costs_a_too_much_is_undone(
+    labeled: Path,
+    unlabeled: Path,
+    regressed: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Labels of B that are mirrored spoil the regression on A: then the student is the teacher, and that is said."""
+    monkeypatch.setattr(phases, "second_view", lambda features, labels, seed: -50 * labels)
+    with caplog.at_level(logging.WARNING, "ssiqa"):
+        spoilt = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "tolerance": 1e-6})
+    assert not spoilt.report["adapted"]
+    assert spoilt.report["phases"][1]["step"] == 0
+    assert "it was undone" in caplog.text
+    photo = unlabeled / "05.png"
+    assert spoilt.student.score(photo) == spoilt.teacher.score(photo)
+
+
+def test_an_update_begins_with_the_student_and_keeps_what_it_learnt(
+    run: ssiqa.Adaptation, regressed: dict[str, Any], tmp_path: Path, unlabeled: Path
+) -> None:
+    for number in range(6):
+        write_photo(tmp_path / f"new/{number}.png", texture(200 + number, number * 0.5, size=(180, 220)))
+    updated = ssiqa.update(run.output_dir, tmp_path / "new", tmp_path / "run", weights=regressed["weights"])
+    photos = sorted(unlabeled.glob("*.png"))
+    assert np.array_equal(updated.teacher.score(photos), run.student.score(photos))
+    assert not np.array_equal(updated.student.score(photos), run.student.score(photos))
+    after, before = student_weights(updated.output_dir, 1), student_weights(run.output_dir, 2)
+    assert len(after["regression.centres"]) > len(before["regression.centres"])
+
+
+def test_a_scorer_of_few_labels_has_one_view(
+    labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "ssiqa"):
+        one = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "depths": False})
+    assert one.report["phases"][1]["disagreement"] is None
+    assert "Labels are the teacher's alone" in caplog.text
+    assert all(row["pseudo_label"] == row["teacher_score"] for row in rows(one))
+
+
+def test_the_head_is_the_regression_that_was_fitted() -> None:
+    rng = np.random.default_rng(0)
+    features, targets = rng.normal(size=(200, 12)).astype(np.float32), rng.normal(size=200)
+    head = KernelHead.fit(features, targets, gamma=0.05, alpha=0.1, seed=3, own_share=0.25)
+    expected = KernelRidge(0.05, 0.1).fit(features.astype(np.float64), targets).predict(features.astype(np.float64))
+    found = head(torch.from_numpy(features))
+    assert found.dtype == torch.float32
+    assert np.allclose(found.numpy(), expected, atol=2e-3)
+    again = KernelHead.restored({f"regression.{name}": kept for name, kept in head.state_dict().items()})
+    assert again is not None
+    assert torch.equal(again(torch.from_numpy(features)), found)
+    assert KernelHead.restored({"head.weight": torch.zeros(1)}) is None
+    many = KernelHead.fit(rng.normal(size=(1500, 3)).astype(np.float32), rng.normal(size=1500), gamma=1.0, alpha=1.0,
+                          seed=0, own_share=0.0)  # fmt: skip
+    assert len(many.centres) == CENTRES
+
+
+def test_a_second_view_never_sees_a_photos_own_label() -> None:
+    """An outlier among the labels leaves its mark on the others, not on itself."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 3)).astype(np.float32)
+    labels = features[:, 0].astype(np.float64)
+    spoilt = labels.copy()
+    spoilt[7] += 1000
+    clean, seen = views.second_view(features, labels, 0), views.second_view(features, spoilt, 0)
+    assert seen[7] == clean[7]
+    assert (seen != clean).sum() > 20
+    assert np.corrcoef(clean, labels)[0, 1] > 0.8
