@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 import ssiqa
+from benchmarks.paper import PAPER
 from ssiqa.config import make_config
 from ssiqa.data import read_labeled_folder, read_unlabeled_folder
 from ssiqa.device import pick_device, pick_precision
@@ -38,8 +39,6 @@ from ssiqa.files import write_json
 from ssiqa.material import fingerprints
 from ssiqa.run import open_run
 
-TRAINED = ssiqa.Schedule(epochs=4, lr=1e-5, decay_every=2)
-PAPER: dict[str, Any] = {"depths": False, "teacher_share": 0.0, "tolerance": 2.0, "student": TRAINED, "blocks": 3}
 PARTS: dict[str, dict[str, Any]] = {
     "baseline": PAPER | {"krr": False, "blocks": 1, "replay_every": 0},
     "+IL": PAPER | {"krr": False},

@@ -1,6 +1,6 @@
 """`ssiqa.adapt` beside the authors' loop written plainly: the same photos, the same number of optimiser steps.
 
-python -m benchmarks.end_to_end BIQ2021                 ss01 -> ss03, default preset (the plain loop takes hours)
+python -m benchmarks.end_to_end BIQ2021                 ss01 -> ss03, by benchmarks.paper (the plain loop takes hours)
 python -m benchmarks.end_to_end BIQ2021 --share 0.25    a seeded quarter of the photos, for both
 python -m benchmarks.end_to_end BIQ2021 --without-plain ours alone
 
@@ -34,10 +34,11 @@ import json, sys, time
 import ssiqa
 from benchmarks import memory
 from benchmarks.end_to_end import steps
+from benchmarks.paper import PAPER
 labeled, unlabeled, test, run, cache, seed = sys.argv[1:]
 started = time.perf_counter()
 profile = ssiqa.Profile()
-adaptation = ssiqa.adapt(labeled, unlabeled, run, cache_dir=cache, profile=profile, seed=int(seed))
+adaptation = ssiqa.adapt(labeled, unlabeled, run, cache_dir=cache, profile=profile, seed=int(seed), **PAPER)
 seconds = time.perf_counter() - started
 print(profile, file=sys.stderr)
 result = {"peak": memory.peak(), "steps": steps(adaptation.report), "seconds": seconds}

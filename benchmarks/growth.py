@@ -28,6 +28,7 @@ CODE = """
 import json, sys, time
 import ssiqa
 from benchmarks import memory
+from benchmarks.paper import PAPER
 labeled, unlabeled, run, weights, frozen, size = sys.argv[1:]
 once = ssiqa.Schedule(epochs=1, lr=1e-5, decay_every=1)
 profile = ssiqa.Profile()
@@ -35,7 +36,7 @@ started = time.perf_counter()
 kept = {"frozen": float(frozen), "cache_size": float(size)}
 few = {"short_side": 160, "grid": 1, "weak_crops": 1, "teacher": once, "student": once}
 tiny = {"backbone": "test_efficientnet", "weights": weights}
-report = ssiqa.adapt(labeled, unlabeled, run, profile=profile, **few, **kept, **tiny).report
+report = ssiqa.adapt(labeled, unlabeled, run, profile=profile, **{**PAPER, **few}, **kept, **tiny).report
 print(json.dumps({"seconds": time.perf_counter() - started, "peak": memory.peak(), "stages": profile.to_dict(),
                   "photos": report["data"]["unlabeled"]["photos"]}))
 """

@@ -4,7 +4,7 @@ PIL decodes each photo anew for each crop, torchvision's transforms and a DataLo
 the network, which is float32 as torch computes it by default; ten random crops of each photo are seen before each
 phase, once for the regression and once more for the exemplars; scikit-learn's KernelRidge is fitted on all crops of A,
 and exemplars come from a list, by heapq. The backbone, the photos, the split, the blocks and the number of optimiser
-steps are those of the default preset of ssiqa. Labels are standardised, and the regression's gamma and alpha are
+steps are those of `benchmarks.paper`. Labels are standardised, and the regression's gamma and alpha are
 scikit-learn's defaults. It gets the number of worker processes with which its first steps are quickest here.
 
     python -m benchmarks.plain LABELED UNLABELED TEST [--seed S] [--json FILE]
@@ -35,6 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks import memory
+from benchmarks.paper import PAPER
 from ssiqa.config import Schedule, make_config
 from ssiqa.data import holdout_split, partition, read_labeled_folder, read_unlabeled_folder
 from ssiqa.models import build_model
@@ -144,7 +145,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    settings = make_config(seed=arguments.seed)
+    settings = make_config(seed=arguments.seed, **PAPER)
     torch.manual_seed(settings.seed)
     labeled, pool = read_labeled_folder(arguments.labeled), read_unlabeled_folder(arguments.unlabeled)
     rows, held_out = holdout_split(labeled.groups, settings.holdout, settings.seed)

@@ -35,7 +35,6 @@ def run(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ssiqa.Ad
         root / "run",
         weak_crops=1,
         teacher=Schedule(epochs=1, lr=1e-4, decay_every=1),
-        student=Schedule(epochs=1, lr=1e-5, decay_every=1),
     )
 
 
@@ -57,4 +56,4 @@ def test_even_a_short_run_knows_good_from_bad(run: ssiqa.Adaptation, shared_data
 def test_scores_lie_near_the_scale(run: ssiqa.Adaptation, shared_data: Path) -> None:
     photos = sorted((shared_data / "biq2021/ss03_unlabeled").rglob("*.jpg"))[-5:]
     assert (np.abs(run.student.score(photos) - 0.5) < 1).all()
-    assert run.report["phases"][1]["exemplars"] == [1]
+    assert 0 < run.report["phases"][1]["disagreement"] < 2

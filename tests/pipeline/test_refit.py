@@ -60,7 +60,7 @@ def test_labels_lie_half_way_to_a_second_view(run: ssiqa.Adaptation) -> None:
 
 
 def test_the_student_of_one_block_is_the_teacher_of_the_next(run: ssiqa.Adaptation, unlabeled: Path) -> None:
-    """The first teacher says of the first block what is in the table, but for other crops; of the second it does not."""
+    """The first teacher says of the first block what the table has, but for other crops; not so of the second."""
     apart = []
     for number in ("1", "2"):
         block = [row for row in rows(run) if row["block"] == number]
