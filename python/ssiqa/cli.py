@@ -189,17 +189,19 @@ def score(scorer: Path, images: tuple[Path, ...], output: Path | None, interval:
 @main.command()
 @click.argument("scorer", type=_PATH)
 @click.argument("labeled", type=_PATH)
-def evaluate(scorer: Path, labeled: Path) -> None:
-    """Compare the scores of SCORER with the labels of LABELED.
+@click.option("--logistic", type=click.IntRange(4, 5), help="Parameters of a curve to fit before PLCC and RMSE.")
+def evaluate(scorer: Path, labeled: Path, logistic: int | None) -> None:
+    """Compare the scores of SCORER with the labels of LABELED, with 95 % intervals over groups of photos.
 
     \b
-    Example:
+    Examples:
       ssiqa evaluate run/student.pt labeled_test/
+      ssiqa evaluate run/student.pt labeled_test/ --logistic 5
     """
     from ssiqa.metrics import evaluate as compare
     from ssiqa.scorer import load
 
-    click.echo(str(compare(load(scorer), labeled)))
+    click.echo(str(compare(load(scorer), labeled, logistic=logistic)))
 
 
 @main.command()

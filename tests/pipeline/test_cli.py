@@ -66,8 +66,11 @@ def test_a_bad_photo_does_not_cost_the_others(adaptation: ssiqa.Adaptation, tmp_
 def test_evaluate(adaptation: ssiqa.Adaptation, labeled: Path) -> None:
     result = ssiqa_command("evaluate", adaptation.output_dir / "student.pt", labeled)
     assert result.exit_code == 0
-    assert "SRCC" in result.output
+    assert re.search(r"SRCC -?\d\.\d{3} \[-?\d\.\d{3}, -?\d\.\d{3}\]", result.output)
     assert "(24 photos)" in result.output
+    fitted = ssiqa_command("evaluate", adaptation.output_dir / "student.pt", labeled, "--logistic", 4)
+    assert fitted.exit_code == 0
+    assert fitted.output != result.output
 
 
 def test_compare_takes_scorers_and_runs(adaptation: ssiqa.Adaptation, labeled: Path) -> None:

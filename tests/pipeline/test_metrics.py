@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+import csv
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.special import expit
 
+import ssiqa
+from ssiqa.bootstrap import Groups, correlation
+from ssiqa.data import LabelScale
 from ssiqa.errors import DataError
 from ssiqa.metrics import agreement
+
+from .conftest import write_photo
+
+SCORES = np.random.default_rng(0).uniform(-3, 5, 200)
 
 
 def test_known_values() -> None:
@@ -26,3 +38,89 @@ def test_constant_scores_have_no_correlation() -> None:
 def test_shapes_are_checked(scores: list[float], labels: list[float]) -> None:
     with pytest.raises(DataError):
         agreement(scores, labels)
+
+
+def four(scores: np.ndarray) -> np.ndarray:
+    return 12.0 + 70.0 * expit((scores - 0.4) / 0.3)
+
+
+def five(scores: np.ndarray) -> np.ndarray:
+    return 80.0 * (expit(6.0 * (scores - 1.0)) - 0.5) + 3.0 * scores + 50.0
+
+
+@pytest.mark.parametrize(("parameters", "curve"), [(4, four), (5, five), (5, four)])
+def test_a_logistic_straightens_what_it_bent(parameters: int, curve: Any) -> None:
+    labels = curve(SCORES)
+    assert agreement(SCORES, labels).plcc < 0.97
+    found = agreement(1000 * SCORES + 7, labels, logistic=parameters)  # whatever the scale of the scores
+    assert found.plcc == pytest.approx(1, abs=1e-6)
+    assert found.rmse < 0.01
+    assert found.srcc == agreement(SCORES, labels).srcc
+
+
+def test_a_falling_curve_is_fitted_and_ranks_say_so() -> None:
+    found = agreement(SCORES, 100 - four(SCORES), logistic=4)
+    assert found.plcc == pytest.approx(1, abs=1e-6)
+    assert found.srcc == -1
+
+
+def test_a_curve_that_cannot_be_fitted_is_named() -> None:
+    with pytest.raises(DataError, match="needs as many photos; there are 3"):
+        agreement([1, 2, 3], [1, 2, 3], logistic=4)
+    with pytest.raises(DataError, match="logistic is 3; it must be 4 or 5"):
+        agreement(SCORES, SCORES, logistic=3)
+
+
+def test_least_squares_that_give_up_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_up(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Optimal parameters not found")
+
+    monkeypatch.setattr("ssiqa.logistic.curve_fit", give_up)
+    with pytest.raises(DataError, match="No logistic of 5 parameters fits"):
+        agreement(SCORES, SCORES, logistic=5)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    """Of correlated pairs, 95 of 100 intervals hold the correlation that made them."""
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(60):
+        x = rng.normal(size=80)
+        y = 0.6 * x + 0.8 * rng.normal(size=80)
+        interval = Groups(np.arange(80)).interval(lambda rows, x=x, y=y: correlation(x[rows], y[rows]))
+        assert interval.low < interval.value < interval.high
+        held += interval.low < 0.6 < interval.high
+    assert 51 <= held <= 60
+
+
+@pytest.mark.parametrize("column", ["mos", "dmos"])
+def test_evaluate_gives_intervals_over_groups(tmp_path: Path, column: str) -> None:
+    """60 photos in 12 groups, scored by their brightness."""
+    rng = np.random.default_rng(2)
+    brightness = rng.integers(20, 230, 60)
+    labels = brightness + 20 * rng.normal(size=60)
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image", column, "group"])
+        for number, (value, label) in enumerate(zip(brightness, labels, strict=True)):
+            write_photo(tmp_path / f"{number:02}.png", np.full((8, 8, 3), value, np.uint8))
+            table.writerow([f"{number:02}.png", label if column == "mos" else -label, number % 12])
+
+    class Brightness:
+        scale = LabelScale.fit(labels, "mos")
+
+        def score(self, photos: Any) -> np.ndarray:
+            return np.array([brightness[int(Path(photo).stem)] for photo in photos], dtype=np.float64)
+
+    scorer: Any = Brightness()
+    found = ssiqa.evaluate(scorer, tmp_path)
+    assert found.srcc == pytest.approx(stats.spearmanr(brightness, labels).statistic)
+    assert found.plcc == pytest.approx(stats.pearsonr(brightness, labels).statistic)
+    truth = labels if column == "mos" else -labels
+    assert found.rmse == pytest.approx(np.sqrt(np.mean((brightness - truth) ** 2)))  # of the scores as they are
+    assert found.intervals is not None
+    for name, interval in found.intervals.items():
+        assert interval.value == pytest.approx(getattr(found, name))
+        assert interval.low < interval.value < interval.high
+    assert f"SRCC {found.intervals['srcc']}" in str(found)
+    assert ssiqa.evaluate(scorer, tmp_path, logistic=4).rmse < 25  # the curve knows the labels' direction

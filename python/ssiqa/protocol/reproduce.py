@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ssiqa.adaptation import adapt
+from ssiqa.data import read_labeled_folder
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.files import read_json, write_json
-from ssiqa.metrics import evaluate
+from ssiqa.metrics import judge
 from ssiqa.protocol import summary
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.outcome import Outcome
@@ -110,7 +111,8 @@ def _run(
     unlabeled = parts.unlabeled.link_to(folder / "unlabeled", labeled=False)
     rated = parts.test.link_to(folder / "test")
     run = adapt(labeled, unlabeled, folder / "run", seed=seed, **settings)
-    before, after = evaluate(run.teacher, rated), evaluate(run.student, rated)
+    tested = read_labeled_folder(rated)
+    before, after = (judge(scorer, tested).evaluation() for scorer in (run.teacher, run.student))
     holdout = run.report["holdout"]
     outcome = Outcome(
         table=table,

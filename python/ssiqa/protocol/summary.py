@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from ssiqa.bootstrap import Groups
 from ssiqa.files import write_json, write_text
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.published import PUBLISHED, Published
@@ -105,5 +105,5 @@ def _spread(values: Any) -> str:
 def _interval(values: Any) -> str:
     if len(values) < 2 or np.ptp(values) == 0:
         return ""
-    ends = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=2000, rng=0).confidence_interval
-    return f"[{ends.low:.3f}, {ends.high:.3f}]"
+    found = Groups(np.arange(len(values))).interval(lambda rows: float(values[rows].mean()))
+    return f"[{found.low:.3f}, {found.high:.3f}]"

@@ -1,0 +1,83 @@
+"""What resampling says of a figure: intervals over whole groups of photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+MINIMUM_GROUPS = 10
+"""With fewer, many resamples draw too few different photos to rank."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with what resampling says of it.
+
+    Attributes:
+        value: Of all photos; NaN, as the ends, where it is undefined.
+        low: Lower end of the 95 % bootstrap interval (percentiles).
+        high: Its upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        if not np.isfinite([self.value, self.low, self.high]).all():
+            return "undefined"
+        spec = spec or ".3f"
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    def __str__(self) -> str:
+        return format(self)
+
+
+class Groups:
+    """Photos that are drawn together, because photos of a group are not independent.
+
+    Args:
+        groups: ``(n,)`` group of each photo.
+
+    Attributes:
+        count: Number of different groups.
+    """
+
+    def __init__(self, groups: ArrayLike) -> None:
+        _, numbers = np.unique(groups, return_inverse=True)
+        self._members = np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
+        self.count = len(self._members)
+
+    def interval(self, figure: Callable[[NDArray[np.int64]], float]) -> Interval:
+        """Of a figure, which is given rows of photos; every call draws the same groups."""
+
+        def of(chosen: NDArray[np.int64]) -> float:
+            return figure(np.concatenate([self._members[group] for group in chosen]))
+
+        rng = np.random.default_rng(0)
+        resampled = [of(rng.integers(self.count, size=self.count)) for _ in range(RESAMPLES)]
+        low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        return Interval(of(np.arange(self.count)), float(low), float(high))
+
+
+def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From 1, ties shared."""
+    ranked: NDArray[np.float64] = stats.rankdata(values)
+    return ranked
+
+
+def correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Pearson's, without the significance that SciPy's computes with it, which takes longer than all else here.
+
+    NaN where one of them is constant.
+    """
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return np.nan
+    x, y = x - x.mean(), y - y.mean()
+    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
