@@ -44,6 +44,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "+IL": PAPER | {"krr": False},
     "+KRR": PAPER | {"blocks": 1, "replay_every": 0},
     "full paper": PAPER,
+    "trained student": {"student": PAPER["student"], "blocks": PAPER["blocks"]},
     "default": {},
 }
 # What phase 0 of those does not depend on.
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", default="near,far,reverse,bound")
-    parser.add_argument("--parts", help="only these rows of near: baseline,+IL,+KRR,full paper,default")
+    parser.add_argument("--parts", help=f"only these rows of near: {','.join(PARTS)}")
     arguments = parser.parse_args()
     backbone = {"backbone": arguments.backbone, "weights": arguments.weights}
     tasks = find_tasks(arguments.data, arguments.kept)
@@ -119,10 +120,9 @@ def rated_folder(images: Path, table: Path, folder: Path) -> Path:
 
 def result_of(kept: Path, name: str, task: Task, part: str, settings: dict[str, Any]) -> dict[str, Any]:
     """What teacher and student of one run say of the test photos: from the folder, or made and kept there."""
-    label = f"{name} {part} {settings['backbone']} {settings['seed']}".replace(" ", "-")
-    path = kept / "results" / f"{label}.json"
+    run = run_of(kept, name, part, settings)
+    path = kept / "results" / f"{run.name}.json"
     if not path.is_file():
-        run = kept / "runs" / label
         give_phase_0(kept, task, settings, run)
         profile = ssiqa.Profile()
         adaptation = ssiqa.adapt(
@@ -145,6 +145,11 @@ def result_of(kept: Path, name: str, task: Task, part: str, settings: dict[str, 
         write_json(path, found)
     kept_result: dict[str, Any] = json.loads(path.read_text())
     return kept_result
+
+
+def run_of(kept: Path, name: str, part: str, settings: dict[str, Any]) -> Path:
+    """The folder of a run."""
+    return kept / "runs" / f"{name} {part} {settings['backbone']} {settings['seed']}".replace(" ", "-")
 
 
 def _phase_0(kept: Path, task: Task, settings: dict[str, Any]) -> Path:

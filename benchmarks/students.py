@@ -1,0 +1,209 @@
+"""Where the gain comes from: what the parts of the default say, alone and together, on features of real photos.
+
+python -m benchmarks.students DATA --kept FOLDER [--seeds 5] [--backbone NAME --weights FILE]
+
+DATA and FOLDER as for `benchmarks.adaptation`, whose teachers of ss01 (rows "default" of near) it takes; photos are
+looked at once for each seed. "near" is ss03_test, adapted to ss03_unlabeled; "far" is pcuid, adapted to itself. SRCC,
+mean and deviation over seeds:
+
+    network                 phase 0, by its own head
+    regression on A         kernel ridge regression on its features
+    teacher                 the mean of both: what `adapt` exports as teacher
+    second view             a regression on the last depth of B, taught what the teacher says there
+    one view                the student with the teacher's labels alone
+    student                 the student of `adapt`
+    3 blocks                the same, B in three blocks, each student the teacher of the next
+    trained on              the network, trained on the student's labels and exemplars of A (with --train; near alone)
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from benchmarks.adaptation import find_tasks, run_of
+from ssiqa import distill, replay
+from ssiqa.cache import open_cache
+from ssiqa.config import Schedule, make_config
+from ssiqa.data import LabeledFolder, Photo, check_images, partition, read_labeled_folder
+from ssiqa.features import Views, predictions
+from ssiqa.kernel_head import KernelHead
+from ssiqa.krr import KernelRidge
+from ssiqa.learner import Learner
+from ssiqa.material import RatedPhotos, gather
+from ssiqa.profile import Profile
+from ssiqa.run import Run
+from ssiqa.views import ALPHA, second_view
+
+Floats = NDArray[np.float64]
+Scorer = Callable[[Views], Floats]
+
+
+class World(NamedTuple):
+    """What a seed's teacher sees.
+
+    Attributes:
+        known: Training part of A.
+        truth: Its labels, internal scale.
+        groups: Its groups.
+        pools: Photos to adapt to.
+        tests: Photos and labels to test on: of each of the pools, then A's hold-out.
+        last: Number of features of the last depth.
+        seed: Of the run.
+    """
+
+    known: Views
+    truth: Floats
+    groups: NDArray[np.int64]
+    pools: tuple[Views, Views]
+    tests: tuple[tuple[Views, Floats], ...]
+    last: int
+    seed: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Where the gain comes from.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--kept", type=Path, required=True, help="folder of benchmarks.adaptation")
+    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--train", action="store_true", help="train the network on B's labels, too; takes minutes")
+    arguments = parser.parse_args()
+    backbone = {"backbone": arguments.backbone, "weights": arguments.weights}
+    found: dict[str, list[list[float]]] = {}
+    for seed in range(arguments.seeds):
+        settings = backbone | {"seed": seed}
+        world = look(arguments.data, arguments.kept, settings)
+        rows_of = dict(parts(world))
+        if arguments.train:
+            trained = trained_on(arguments.data, arguments.kept, settings, world)
+            rows_of["trained on"] = (trained, rows_of["network"][1])
+        for name, scorers in rows_of.items():
+            rows = [
+                float(spearmanr(scorer(views), labels).statistic)
+                for scorer, (views, labels) in zip((*scorers, scorers[0]), world.tests, strict=True)
+            ]
+            found.setdefault(name, []).append(rows)
+            print(f"seed {seed}, {name}: " + " ".join(f"{value:.4f}" for value in rows), flush=True)
+    print("\n| | near | far | A's hold-out |\n|---|---:|---:|---:|")
+    for name, seeds in found.items():
+        columns = zip(*seeds, strict=True)
+        print(f"| {name} | " + " | ".join(f"{np.mean(of):.3f} ± {np.std(of):.3f}" for of in columns) + " |")
+
+
+def look(data: Path, kept: Path, settings: dict[str, Any]) -> World:
+    """All photos as the settled teacher of a run sees them."""
+    tasks, config = find_tasks(data, kept), make_config(**settings)
+    learner = Learner(config, torch.device("cpu"), "float32", open_cache(kept / "cache", 16), Profile())
+    Run(run_of(kept, "near", "default", settings), {}).load_weights(learner.model, 0)
+    learner.model.regression = None  # what is seen is scored by the network alone
+    learner.settle()
+    material = gather(tasks["near"].labeled, tasks["near"].unlabeled, config, "raise", learner.photos)
+    near, far = (read_labeled_folder(tasks[name].test) for name in ("near", "far"))
+
+    def seen(photos: list[Photo]) -> Views:
+        with learner.observing(0, len(photos)) as observer:
+            return Views.join(list(observer.look(photos, again=True)))
+
+    pool, of_far = seen(material.block_photos(0)), seen(photos_of(learner, far))
+    holdout = seen(material.holdout_photos), material.labeled.scale.to_internal(material.holdout_labels)
+    return World(
+        seen(material.truth.photos),
+        material.truth.targets,
+        material.train_groups,
+        (pool, of_far),
+        ((seen(photos_of(learner, near)), near.labels), (of_far, far.labels), holdout),
+        learner.model.reader.widths[-1],
+        config.seed,
+    )
+
+
+def trained_on(data: Path, kept: Path, settings: dict[str, Any], world: World) -> Scorer:
+    """The teacher's network after three epochs on the labels that the student learns and exemplars of A."""
+    schedule = Schedule(epochs=3, lr=3e-5, decay_every=1)
+    tasks, config = find_tasks(data, kept), make_config(**settings, student=schedule, blocks=1)
+    learner = Learner(config, torch.device("cpu"), "float32", open_cache(kept / "cache", 16), Profile())
+    Run(run_of(kept, "near", "default", settings), {}).load_weights(learner.model, 0)
+    learner.model.regression = None
+    material = gather(tasks["near"].labeled, tasks["near"].unlabeled, config, "raise", learner.photos)
+    pool, known = world.pools[0], world.known
+    labels = dict(parts(world))["student"][0](pool)
+    exemplars = material.truth.take(replay.exemplars(known.scores, world.truth, 100))
+    learner.fit(RatedPhotos.join([RatedPhotos(material.block_photos(0), labels), exemplars]), 1)
+    near = read_labeled_folder(tasks["near"].test)
+    seen = {}
+    for views, photos in zip(
+        (world.tests[0][0], world.tests[2][0]), (photos_of(learner, near), material.holdout_photos), strict=True
+    ):
+        with learner.observing(1, len(photos)) as observer:
+            seen[id(views)] = predictions(observer.look(photos, again=False))
+    return lambda views: seen[id(views)]
+
+
+def photos_of(learner: Learner, folder: LabeledFolder) -> list[Photo]:
+    checked = check_images(folder.root, folder.images, on_error="raise", admit=learner.photos.admit)
+    return [Photo(folder.root / image, digest) for image, digest in zip(folder.images, checked.digests, strict=True)]
+
+
+def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer]]]:
+    """Each part's scorers, for near and for far."""
+    fitted = distill.regression(world.known, world.truth, world.groups, make_config(seed=world.seed))
+    assert fitted is not None
+    gamma, alpha, scale = float(fitted.gamma_), float(fitted.alpha_), float(fitted.scale_)
+
+    def regression(learnt: list[tuple[Views, Floats]], apart: float = 0.0) -> Scorer:
+        head = KernelHead.fit(
+            np.concatenate([views.features for views, _ in learnt]),
+            np.concatenate([labels for _, labels in learnt]),
+            gamma=gamma,
+            alpha=max(alpha, (apart / scale) ** 2),
+            seed=world.seed,
+            own_share=0.0,
+        )
+        return lambda views: head(torch.from_numpy(views.features)).double().numpy()
+
+    def second(pool: Views) -> Scorer:
+        model = KernelRidge(alpha=ALPHA, random_state=world.seed)
+        model.fit(pool.features[:, -world.last :], teacher(pool))
+        return lambda views: model.predict(views.features[:, -world.last :]).astype(np.float64)
+
+    def student(pool: Views, blocks: int) -> Scorer:
+        labelled, of_now, apart = [(world.known, world.truth)], teacher, []
+        for rows in partition(len(pool.scores), blocks, world.seed):
+            block = Views(pool.features[rows], pool.scores[rows])
+            said = of_now(block)
+            seen = second_view(block.features[:, -world.last :], said, world.seed)
+            apart.extend((said - seen).tolist())
+            labelled.append((block, (said + seen) / 2))
+            of_now = regression(labelled, float(np.sqrt(np.mean(np.square(apart)))))
+        return of_now
+
+    def network(views: Views) -> Floats:
+        return views.scores
+
+    on_a = regression([(world.known, world.truth)])
+
+    def teacher(views: Views) -> Floats:
+        return (network(views) + on_a(views)) / 2
+
+    near, far = world.pools
+    yield "network", (network, network)
+    yield "regression on A", (on_a, on_a)
+    yield "teacher", (teacher, teacher)
+    yield "second view", (second(near), second(far))
+    one_view = [regression([(world.known, world.truth), (pool, teacher(pool))]) for pool in world.pools]
+    yield "one view", (one_view[0], one_view[1])
+    yield "student", (student(near, 1), student(far, 1))
+    yield "3 blocks", (student(near, 3), student(far, 3))
+
+
+if __name__ == "__main__":
+    main()
