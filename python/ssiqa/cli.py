@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -229,10 +229,11 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
 @click.option("-o", "--output", type=_PATH, default=Path("reproduced"), show_default=True, help="For runs and results.")
 @click.option("--tasks", help="Only these of the table, with commas between: live-csiq,csiq-live.")
 @click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--peers-dir", type=_PATH, help="Holds niqe_pris_params.npz; by default peers in --data-root.")
 @click.option("--preset", default="default", show_default=True, help="default or paper.")
 @click.option("--backbone", help="timm model name.")
 @click.option("--weights", type=_PATH, help="Weight file for the backbone.")
-def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seeds: int, **settings: object) -> None:
+def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seeds: int, **options: Any) -> None:
     """Run TABLE of the paper (table1 to table6, or all) on the databases under --data-root.
 
     Each seed splits A and B by content, 80 % and 20 %. What is finished is not repeated.
@@ -246,7 +247,7 @@ def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seed
 
     chosen = None if tasks is None else [find_task(name.strip()).name for name in tasks.split(",")]
     for name in tables_of(chosen) if table == "all" else [table]:
-        click.echo(run(name, data_root, output, tasks=chosen, seeds=seeds, **settings))
+        click.echo(run(name, data_root, output, tasks=chosen, seeds=seeds, **options))
 
 
 @main.command()

@@ -49,6 +49,11 @@ class Database:
                 f"{missing[0]}: unpack its archive there again."
             )
 
+    @property
+    def quality(self) -> NDArray[np.float64]:
+        """``(n,)`` labels, or their negatives where a higher label means a worse image."""
+        return self.labels if self.column == "mos" else -self.labels
+
     def take(self, rows: NDArray[np.int64]) -> Database:
         def chosen(values: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(values[row] for row in rows)

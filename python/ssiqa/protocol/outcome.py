@@ -1,4 +1,4 @@
-"""What one run of a table gave."""
+"""What one run of a table gave, or a peer on the images of its test."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run.
+    """One row for one seed.
 
     Attributes:
         table: Of the paper.
         task: Name of the task.
         variant: Row of the table.
         seed: Of split and training.
-        teacher_plcc: Of the teacher, before adaptation, on the test part of B.
-        teacher_srcc: The same, ranks.
-        plcc: Of the student, on the test part of B.
+        plcc: Of the student or the peer, on the test part of B.
         srcc: The same, ranks.
+        teacher_plcc: Of the teacher, before adaptation, on the test part of B. Peers have none, and no figures on A.
+        teacher_srcc: The same, ranks.
         a_teacher_plcc: Of the teacher on the hold-out of A.
         a_teacher_srcc: The same, ranks.
         a_plcc: Of the student on the hold-out of A.
@@ -28,11 +28,11 @@ class Outcome:
     task: str
     variant: str
     seed: int
-    teacher_plcc: float
-    teacher_srcc: float
     plcc: float
     srcc: float
-    a_teacher_plcc: float
-    a_teacher_srcc: float
-    a_plcc: float
-    a_srcc: float
+    teacher_plcc: float | None = None
+    teacher_srcc: float | None = None
+    a_teacher_plcc: float | None = None
+    a_teacher_srcc: float | None = None
+    a_plcc: float | None = None
+    a_srcc: float | None = None

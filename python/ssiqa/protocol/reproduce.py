@@ -13,10 +13,11 @@ from ssiqa.adaptation import adapt
 from ssiqa.data import read_labeled_folder
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.files import read_json, write_json
-from ssiqa.metrics import judge
+from ssiqa.metrics import agreement, judge
 from ssiqa.protocol import summary
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.outcome import Outcome
+from ssiqa.protocol.peers import open_peers, score_database
 from ssiqa.protocol.tasks import TABLES, Task, find_task
 
 RESULT = "result.json"
@@ -29,6 +30,7 @@ def reproduce(
     *,
     tasks: Sequence[str] | None = None,
     seeds: int = 10,
+    peers_dir: str | PathLike[str] | None = None,
     **settings: Any,
 ) -> str:
     """Run one of the paper's tables, with our splits: 80 % and 20 % of A and of B by seed, references kept together.
@@ -43,10 +45,12 @@ def reproduce(
         output_dir: Where runs and results go.
         tasks: Only these, for example ``["livec-koniq10k"]``.
         seeds: How many, from 0.
+        peers_dir: Holds ``niqe_pris_params.npz``, for the unsupervised peers of table 1; by default ``peers`` in
+            ``data_root``.
         **settings: As for :func:`ssiqa.adapt`, in all runs.
 
     Returns:
-        The table as Markdown. Rows whose databases are missing say which.
+        The table as Markdown. Rows whose databases, parameters or packages are missing say which.
 
     Raises:
         SsiqaError: No such table or task, or a run fails.
@@ -63,7 +67,7 @@ def reproduce(
             )
     place = Path(output_dir)
     outcomes: list[Outcome] = []
-    missing: dict[str, str] = {}
+    peers, missing = open_peers(Path(peers_dir or Path(data_root) / "peers")) if TABLES[table].peers else ({}, {})
 
     def write() -> str:
         return summary.write(place / table, table, [task.name for task in wanted], outcomes, missing)
@@ -77,7 +81,18 @@ def reproduce(
         for variant, changes in TABLES[table].variants.items():
             for seed in range(seeds):
                 folder = place / table / task.name.rstrip("*") / _folder_name(variant) / f"seed-{seed}"
-                outcomes.append(_run(folder, table, task, variant, seed, source, target, {**settings, **changes}))
+                run = {**TABLES[table].settings, **settings, **changes}
+                outcomes.append(_run(folder, table, task, variant, seed, source, target, run))
+                write()
+        for name, score in peers.items():
+            for seed in range(seeds):
+                test = task.split(source, target, seed).test
+                try:
+                    found = agreement(score_database(name, score, test, place / "peers"), test.quality)
+                except DataError as error:
+                    missing[f"{task.name} {name}"] = str(error)
+                    break
+                outcomes.append(Outcome(table, task.name, name, seed, found.plcc, found.srcc))
                 write()
     return write()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssiqa.bootstrap import Groups
 from ssiqa.files import write_json, write_text
@@ -25,7 +26,7 @@ def write(place: Path, table: str, tasks: Collection[str], outcomes: list[Outcom
         table: Of the paper.
         tasks: Names of those of its tasks that are wanted.
         outcomes: Of all finished runs.
-        missing: Why there are none, by task.
+        missing: Why there are none, by task or row.
     """
     published = [row for row in PUBLISHED[table] if row.task in tasks]
     rows = [asdict(outcome) for outcome in outcomes]
@@ -45,50 +46,53 @@ def write(place: Path, table: str, tasks: Collection[str], outcomes: list[Outcom
 
 
 def _runs(outcomes: list[Outcome], published: Sequence[Published], missing: Mapping[str, str]) -> Iterator[str]:
-    """Every row that we run, over its seeds."""
-    paper = {(row.task, row.variant): row.srcc for row in published}
+    """Every row that was run, over its seeds."""
+    paper = {(row.task, row.variant): f"{row.srcc:.3f}" for row in published if row.srcc is not None}
     yield "SRCC on the test part of B over all seeds: mean ± standard deviation, median, 95 % bootstrap interval."
     yield ""
     yield "| task | row | seeds | teacher | student | median | interval | gain, paired | PLCC | A's hold-out | paper |"
     yield "|---|---|---:|---:|---:|---:|---|---|---:|---:|---:|"
     for (task, variant), of in _by_row(outcomes).items():
-        srcc, teacher = (np.array([getattr(o, name) for o in of]) for name in ("srcc", "teacher_srcc"))
-        reported = paper.get((task, variant))
+        srcc, plcc, teacher = (_values(of, name) for name in ("srcc", "plcc", "teacher_srcc"))
+        before, gain, on_a = "", "", ""
+        if len(teacher):
+            before, gain = _spread(teacher), f"{np.mean(srcc - teacher):+.3f} {_interval(srcc - teacher)}"
+            on_a = f"{_values(of, 'a_srcc').mean():.3f}"
         yield (
-            f"| {task} | {variant} | {len(of)} | {_spread(teacher)} | {_spread(srcc)} | {np.median(srcc):.3f} "
-            f"| {_interval(srcc)} | {np.mean(srcc - teacher):+.3f} {_interval(srcc - teacher)} "
-            f"| {np.mean([o.plcc for o in of]):.3f} | {np.mean([o.a_srcc for o in of]):.3f} "
-            f"| {'' if reported is None else format(reported, '.3f')} |"
+            f"| {task} | {variant} | {len(of)} | {before} | {_spread(srcc)} | {np.median(srcc):.3f} "
+            f"| {_interval(srcc)} | {gain} | {plcc.mean():.3f} | {on_a} "
+            f"| {paper.get((task, variant), '')} |"
         )
-    for task, why in missing.items():
-        yield f"| {task} | not run: {why} | | | | | | | | | |"
+    for name, why in missing.items():
+        yield f"| {name} | not run: {why} | | | | | | | | | |"
 
 
 def _beside(outcomes: list[Outcome], published: Sequence[Published]) -> Iterator[str]:
     """The paper's rows and the means of ours, on A and on B, as the paper prints them."""
     columns = list(dict.fromkeys(row.task for row in published))
+    ours = _by_row(outcomes)
     for prefix, part in (("a_", "the hold-out of A"), ("", "the test part of B")):
-        theirs = {(row.variant, row.task): _pair(asdict(row), prefix) for row in published}
-        ours = {
-            (variant, task): _pair({name: np.mean([getattr(o, name) for o in of]) for name in _FIGURES}, prefix)
-            for (task, variant), of in _by_row(outcomes).items()
+        plcc, srcc = f"{prefix}plcc", f"{prefix}srcc"
+        cells = {
+            ("paper", row.variant, row.task): f"{getattr(row, plcc):.3f} / {getattr(row, srcc):.3f}"
+            for row in published
+            if getattr(row, srcc) is not None
         }
+        for (task, variant), of in ours.items():
+            if len(values := _values(of, srcc)):
+                cells["ssiqa", variant, task] = f"{_values(of, plcc).mean():.3f} / {values.mean():.3f}"
         yield ""
         yield f"PLCC / SRCC on {part}, as the paper reports it, and the means of this package."
         yield ""
         yield "| by | row | " + " | ".join(columns) + " |"
         yield "|---|---|" + "---|" * len(columns)
-        for by, cells in (("paper", theirs), ("ssiqa", ours)):
-            for variant in dict.fromkeys(variant for (variant, _), cell in cells.items() if cell):
-                yield f"| {by} | {variant} | " + " | ".join(cells.get((variant, task), "") for task in columns) + " |"
+        for by, variant in dict.fromkeys((by, variant) for by, variant, _ in cells):
+            yield f"| {by} | {variant} | " + " | ".join(cells.get((by, variant, task), "") for task in columns) + " |"
 
 
-_FIGURES = ("plcc", "srcc", "a_plcc", "a_srcc")
-
-
-def _pair(figures: Mapping[str, Any], prefix: str) -> str:
-    plcc, srcc = figures[f"{prefix}plcc"], figures[f"{prefix}srcc"]
-    return "" if srcc is None else f"{plcc:.3f} / {srcc:.3f}"
+def _values(of: Sequence[Outcome], name: str) -> NDArray[np.float64]:
+    """A figure of each seed; empty for peers, which have no teacher and nothing on A."""
+    return np.array([value for outcome in of if (value := getattr(outcome, name)) is not None], dtype=np.float64)
 
 
 def _by_row(outcomes: list[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
