@@ -229,8 +229,14 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
 @click.option("-o", "--output", type=_PATH, default=Path("reproduced"), show_default=True, help="For runs and results.")
 @click.option("--tasks", help="Only these of the table, with commas between: live-csiq,csiq-live.")
 @click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option(
+    "--protocol",
+    default="honest",
+    show_default=True,
+    help="honest, or paper: the settings of the authors' code, as far as they can be had.",
+)
 @click.option("--peers-dir", type=_PATH, help="Holds niqe_pris_params.npz; by default peers in --data-root.")
-@click.option("--preset", default="default", show_default=True, help="default or paper.")
+@click.option("--preset", help="default or paper; by default what the protocol says.")
 @click.option("--backbone", help="timm model name.")
 @click.option("--weights", type=_PATH, help="Weight file for the backbone.")
 def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seeds: int, **options: Any) -> None:

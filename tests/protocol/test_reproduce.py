@@ -12,9 +12,12 @@ import pytest
 from pipeline.conftest import settings, texture, weights, write_photo
 from scipy.io import savemat
 
+import ssiqa
 from ssiqa.config import make_config
+from ssiqa.data import read_image
 from ssiqa.errors import SsiqaError
 from ssiqa.protocol import reproduce as module
+from ssiqa.protocol.authors import DIFFERENCES, Authors
 from ssiqa.protocol.published import PUBLISHED
 from ssiqa.protocol.reproduce import reproduce
 from ssiqa.protocol.tasks import TABLES, TASKS, find_task, tables_of
@@ -85,6 +88,33 @@ def test_every_seed_is_reported_and_none_repeated(
         reproduce("table1", data_root, tmp_path, **{**options, "weak_crops": 1})
 
 
+def test_the_authors_settings(data_root: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    """What the caller does not say is as in their code: width, penalty, size of images, random crops at the test."""
+    options = {name: value for name, value in settings.items() if name != "replay_every"} | {"blocks": 1}
+    options |= {"tasks": ["livec-koniq10k"], "seeds": 1, "peers_dir": tmp_path}
+    text = reproduce("table1", data_root, tmp_path, protocol="paper", **options)
+    assert f"- {DIFFERENCES[0]}" in text
+    folder = tmp_path / "table1-paper/livec-koniq10k/SSIQA/seed-0"
+    report = json.loads((folder / "run/report.json").read_text())
+    used = {name: report["settings"][name] for name in ("gamma", "alpha", "depths", "replay_every", "short_side")}
+    assert used == {"gamma": 0.001, "alpha": 1.0, "depths": False, "replay_every": 100, "short_side": 176}
+    # KonIQ's pictures of 200 by 180 became 384 by 512, and LIVEC's stayed.
+    sizes = {part: read_image(next((folder / part).rglob("*.png"))).shape for part in ("labeled", "unlabeled", "test")}
+    assert sizes == {"labeled": (180, 200, 3), "unlabeled": (512, 384, 3), "test": (512, 384, 3)}
+    # The test looks at random crops, the exported scorer at a grid.
+    outcome = json.loads((tmp_path / "table1-paper/results.json").read_text())["outcomes"][0]
+    assert -1 <= outcome["plcc"] <= 1
+    assert outcome["plcc"] != ssiqa.evaluate(ssiqa.load(folder / "run/student.pt"), folder / "test").plcc
+
+
+def test_width_by_the_size_of_a(data_root: Path) -> None:
+    livec = find_task("livec-koniq10k").read(data_root)[0]
+    many = livec.take(np.arange(2501) % 20)
+    assert Authors().settings(livec, "livec")["gamma"] == 1e-3
+    assert Authors().settings(many, "tid2013")["gamma"] == 1e-4
+    assert Authors().settings(livec, "csiq")["short_side"] == 512
+
+
 def test_tables_name_what_the_paper_reports() -> None:
     assert len(TASKS) == 8
     for name, rows in PUBLISHED.items():
@@ -124,6 +154,8 @@ def test_one_database_becomes_labelled_and_unlabelled(data_root: Path) -> None:
 def test_what_there_is_not_is_named(tmp_path: Path) -> None:
     with pytest.raises(SsiqaError, match="No table 'table9'; there are: table1"):
         reproduce("table9", tmp_path, tmp_path)
+    with pytest.raises(SsiqaError, match="No protocol 'mine'; there are: honest, paper"):
+        reproduce("table1", tmp_path, tmp_path, protocol="mine")
     with pytest.raises(SsiqaError, match="No task 'live-spaq'; there are: live-csiq"):
         reproduce("table1", tmp_path, tmp_path, tasks=["live-spaq"])
     with pytest.raises(SsiqaError, match="table3 has none of these tasks; it has: live-csiq"):

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from ssiqa.adaptation import adapt
-from ssiqa.data import read_labeled_folder
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.files import read_json, write_json
-from ssiqa.metrics import agreement, judge
+from ssiqa.metrics import agreement
 from ssiqa.protocol import summary
-from ssiqa.protocol.database import Database
+from ssiqa.protocol.authors import Authors
+from ssiqa.protocol.honest import Honest
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import open_peers, score_database
-from ssiqa.protocol.tasks import TABLES, Task, find_task
+from ssiqa.protocol.tasks import TABLES, Parts, find_task
 
 RESULT = "result.json"
+PROTOCOLS: dict[str, Honest] = {"honest": Honest(), "paper": Authors()}
 
 
 def reproduce(
@@ -30,6 +31,7 @@ def reproduce(
     *,
     tasks: Sequence[str] | None = None,
     seeds: int = 10,
+    protocol: str = "honest",
     peers_dir: str | PathLike[str] | None = None,
     **settings: Any,
 ) -> str:
@@ -45,19 +47,23 @@ def reproduce(
         output_dir: Where runs and results go.
         tasks: Only these, for example ``["livec-koniq10k"]``.
         seeds: How many, from 0.
+        protocol: ``"honest"``, or ``"paper"`` for the settings of the authors' code as far as they can be had here
+            (:mod:`ssiqa.protocol.authors`); its results go to a folder of their own.
         peers_dir: Holds ``niqe_pris_params.npz``, for the unsupervised peers of table 1; by default ``peers`` in
             ``data_root``.
-        **settings: As for :func:`ssiqa.adapt`, in all runs.
+        **settings: As for :func:`ssiqa.adapt`, in all runs; None for what the protocol or the preset says.
 
     Returns:
         The table as Markdown. Rows whose databases, parameters or packages are missing say which.
 
     Raises:
-        SsiqaError: No such table or task, or a run fails.
+        SsiqaError: No such table, task or protocol, or a run fails.
     """
     if table not in TABLES:
         raise SsiqaError(f"No table {table!r}; there are: {', '.join(TABLES)}.")
-    wanted = TABLES[table].tasks
+    if protocol not in PROTOCOLS:
+        raise SsiqaError(f"No protocol {protocol!r}; there are: {', '.join(PROTOCOLS)}.")
+    wanted, how = TABLES[table].tasks, PROTOCOLS[protocol]
     if tasks is not None:
         chosen = [find_task(name) for name in tasks]
         wanted = tuple(task for task in wanted if task in chosen)
@@ -65,12 +71,14 @@ def reproduce(
             raise SsiqaError(
                 f"{table} has none of these tasks; it has: {', '.join(t.name for t in TABLES[table].tasks)}."
             )
+    given = {name: value for name, value in settings.items() if value is not None}
     place = Path(output_dir)
+    results = place / (table if protocol == "honest" else f"{table}-{protocol}")
     outcomes: list[Outcome] = []
     peers, missing = open_peers(Path(peers_dir or Path(data_root) / "peers")) if TABLES[table].peers else ({}, {})
 
     def write() -> str:
-        return summary.write(place / table, table, [task.name for task in wanted], outcomes, missing)
+        return summary.write(results, table, [task.name for task in wanted], outcomes, missing, how.footnotes)
 
     for task in wanted:
         try:
@@ -78,11 +86,14 @@ def reproduce(
         except DataError as error:
             missing[task.name] = str(error)
             continue
+        common = {**TABLES[table].settings, **how.settings(source, task.source), **given}
+        seen_a = how.prepared(source, task.source, place / "resized" / task.source)
+        seen_b = how.prepared(target, task.target, place / "resized" / task.target)
         for variant, changes in TABLES[table].variants.items():
             for seed in range(seeds):
-                folder = place / table / task.name.rstrip("*") / _folder_name(variant) / f"seed-{seed}"
-                run = {**TABLES[table].settings, **settings, **changes}
-                outcomes.append(_run(folder, table, task, variant, seed, source, target, run))
+                folder = results / task.name.rstrip("*") / _folder_name(variant) / f"seed-{seed}"
+                row, run = (table, task.name, variant, seed), {**common, **changes, "seed": seed}
+                outcomes.append(_run(folder, row, task.split(seen_a, seen_b, seed), how, run))
                 write()
         for name, score in peers.items():
             for seed in range(seeds):
@@ -97,19 +108,11 @@ def reproduce(
     return write()
 
 
-def _run(
-    folder: Path,
-    table: str,
-    task: Task,
-    variant: str,
-    seed: int,
-    source: Database,
-    target: Database,
-    settings: dict[str, Any],
-) -> Outcome:
+def _run(folder: Path, row: tuple[str, str, str, int], parts: Parts, how: Honest, settings: dict[str, Any]) -> Outcome:
+    """The outcome of a row (table, task, variant, seed): from its folder, or made and kept there."""
     of = {
-        "settings": {name: str(value) for name, value in sorted(settings.items()) if value is not None},
-        "images": [len(source.images), len(target.images)],
+        "settings": {name: str(value) for name, value in sorted(settings.items())},
+        "images": [len(parts.labeled.images), len(parts.unlabeled.images) + len(parts.test.images)],
     }
     if (folder / RESULT).is_file():
         kept = read_json(folder / RESULT)
@@ -119,21 +122,16 @@ def _run(
                 "choose another output folder."
             )
         return Outcome(**kept["outcome"])
-    parts = task.split(source, target, seed)
     for name in ("labeled", "unlabeled", "test"):
         shutil.rmtree(folder / name, ignore_errors=True)
     labeled = parts.labeled.link_to(folder / "labeled")
     unlabeled = parts.unlabeled.link_to(folder / "unlabeled", labeled=False)
     rated = parts.test.link_to(folder / "test")
-    run = adapt(labeled, unlabeled, folder / "run", seed=seed, **settings)
-    tested = read_labeled_folder(rated)
-    before, after = (judge(scorer, tested).evaluation() for scorer in (run.teacher, run.student))
+    run = adapt(labeled, unlabeled, folder / "run", **settings)
+    before, after = how.measured(run, rated, settings)
     holdout = run.report["holdout"]
     outcome = Outcome(
-        table=table,
-        task=task.name,
-        variant=variant,
-        seed=seed,
+        *row,
         teacher_plcc=before.plcc,
         teacher_srcc=before.srcc,
         plcc=after.plcc,

@@ -18,7 +18,14 @@ from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.published import PUBLISHED, Published
 
 
-def write(place: Path, table: str, tasks: Collection[str], outcomes: list[Outcome], missing: Mapping[str, str]) -> str:
+def write(
+    place: Path,
+    table: str,
+    tasks: Collection[str],
+    outcomes: list[Outcome],
+    missing: Mapping[str, str],
+    footnotes: Sequence[str],
+) -> str:
     """Write ``results.json``, ``results.csv`` and ``results.md`` to ``place``; the last is returned.
 
     Args:
@@ -27,6 +34,7 @@ def write(place: Path, table: str, tasks: Collection[str], outcomes: list[Outcom
         tasks: Names of those of its tasks that are wanted.
         outcomes: Of all finished runs.
         missing: Why there are none, by task or row.
+        footnotes: Lines beneath the table.
     """
     published = [row for row in PUBLISHED[table] if row.task in tasks]
     rows = [asdict(outcome) for outcome in outcomes]
@@ -40,7 +48,8 @@ def write(place: Path, table: str, tasks: Collection[str], outcomes: list[Outcom
     writer.writerows({"by": "ssiqa", **row} for row in rows)
     writer.writerows({"by": "paper", "table": table, **asdict(row)} for row in published)
     write_text(place / "results.csv", text.getvalue())
-    summary = "\n".join([*_runs(outcomes, published, missing), *_beside(outcomes, published)]) + "\n"
+    lines = [*_runs(outcomes, published, missing), *_beside(outcomes, published)]
+    summary = "\n".join([*lines, *(["", *footnotes] if footnotes else [])]) + "\n"
     write_text(place / "results.md", summary)
     return summary
 

@@ -1,0 +1,109 @@
+"""The settings that the authors' published code runs with, as far as this package's pipeline reaches them.
+
+Theirs: kernel ridge regression with one of two fixed widths and a penalty of 1, some databases resized to a fixed size
+whatever their proportions, and scores that are means over ten random crops. What differs all the same is said beneath
+each table, by :data:`DIFFERENCES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import torch
+from torch.nn.functional import interpolate
+
+from ssiqa.cache import CACHE_GIB, open_cache
+from ssiqa.config import Config, make_config
+from ssiqa.data import Photo, read_image, read_labeled_folder
+from ssiqa.features import predictions
+from ssiqa.files import sha256, written_beside
+from ssiqa.lanes import Lanes
+from ssiqa.learner import Learner
+from ssiqa.metrics import Evaluation, agreement
+from ssiqa.profile import Profile
+from ssiqa.progress import Task
+from ssiqa.protocol.database import Database
+from ssiqa.protocol.honest import Honest
+from ssiqa.results import Adaptation
+from ssiqa.run import Run
+
+DIFFERENCES = (
+    "the network pools its last layer, where theirs is read by a decoder with six queries",
+    "the regression is fitted to features pooled over the ten crops of an image, of all images and anew in each phase, "
+    "where theirs is fitted to single crops, 20,000 at most, and once; its targets are centred",
+    "an exemplar is an image, where theirs is a crop",
+    "Adam without weight decay and clipping, as the paper says, where their code has AdamW with both",
+    "crops are cut from images of 384 pixels on their shorter side (LIVE and CSIQ 512), where theirs are cut from what "
+    "the database holds or the fixed size",
+    "figures on A are the exported scorers', which look at a fixed grid of crops",
+    "means are over all seeds, where theirs are over the better half",
+)
+
+GAMMA, GAMMA_OF_MANY, ALPHA = 1e-3, 1e-4, 1.0
+MANY = 20_000
+"""Crops in the training part of A, ten of each image, beyond which their script for large databases is taken to run."""
+
+SIZES = {"koniq10k": (512, 384), "spaq": (512, 384), "livefb": (512, 512)}
+"""Height and width to which their code resizes; that the square is LIVEFB's is our reading."""
+
+SHORT_SIDE = {"live": 512, "csiq": 512}
+"""Of most of the images, where it is not the preset's."""
+
+
+class Authors(Honest):
+    """Preset ``paper`` with the settings of the authors' code."""
+
+    footnotes = ("The authors' settings, but for these differences:", "", *(f"- {line}" for line in DIFFERENCES))
+
+    def prepared(self, database: Database, reader: str, kept: Path) -> Database:
+        """Resized to the fixed size, if it has one; pictures that are there already are not made again."""
+        if reader not in SIZES:
+            return database
+        images = tuple(str(Path(image).with_suffix(".png")) for image in database.images)
+
+        def resize(names: tuple[str, str]) -> None:
+            if (kept / names[1]).is_file():
+                return
+            pixels = torch.from_numpy(read_image(database.root / names[0])).permute(2, 0, 1)[None].float()
+            resized = interpolate(pixels, size=SIZES[reader], mode="bilinear", antialias=True).round()
+            _, png = cv2.imencode(".png", resized[0].byte().permute(1, 2, 0).numpy()[..., ::-1])
+            with written_beside(kept / names[1]) as beside:
+                beside.write_bytes(png.tobytes())
+
+        pairs = list(zip(database.images, images, strict=True))
+        with Task(f"Resizing {database.name}", len(pairs)) as task, Lanes() as lanes:
+            for _ in task.each(lanes.map(resize, pairs)):
+                pass
+        return replace(database, root=kept, images=images)
+
+    def settings(self, source: Database, reader: str) -> dict[str, Any]:
+        crops = 10 * 0.8 * len(source.images)
+        return {
+            "preset": "paper",
+            "gamma": GAMMA_OF_MANY if crops > MANY else GAMMA,
+            "alpha": ALPHA,
+            "short_side": SHORT_SIDE.get(reader, make_config("paper").short_side),
+        }
+
+    def measured(self, run: Adaptation, test: Path, settings: Mapping[str, Any]) -> list[Evaluation]:
+        """Means over random crops, ten with preset ``paper``, of the networks after the first phase and the last."""
+        folder = read_labeled_folder(test)
+        paths = [folder.root / image for image in folder.images]
+        photos = [Photo(path, bytes.fromhex(sha256(path))) for path in paths]
+        known = {"preset", *(field.name for field in fields(Config))}
+        config = make_config(**{name: value for name, value in settings.items() if name in known})
+        found = []
+        with TemporaryDirectory() as decoded:
+            cache, device = open_cache(Path(decoded), CACHE_GIB), torch.device(run.report["device"])
+            learner = Learner(config, device, run.report["precision"], cache, Profile())
+            for phase in (0, config.blocks):
+                Run(run.output_dir, {}).load_weights(learner.model, phase)
+                with learner.observing(phase, len(photos), "test") as observer:
+                    scores = predictions(observer.look(photos, again=False))
+                found.append(agreement(scores, folder.scale.sign * folder.labels))
+        return found
