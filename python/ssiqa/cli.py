@@ -235,7 +235,7 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
     show_default=True,
     help="honest, or paper: the settings of the authors' code, as far as they can be had.",
 )
-@click.option("--peers-dir", type=_PATH, help="Holds niqe_pris_params.npz; by default peers in --data-root.")
+@click.option("--peers-dir", type=_PATH, help="Parameters of NIQE and IL-NIQE; by default peers in --data-root.")
 @click.option("--preset", help="default or paper; by default what the protocol says.")
 @click.option("--backbone", help="timm model name.")
 @click.option("--weights", type=_PATH, help="Weight file for the backbone.")

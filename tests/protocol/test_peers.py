@@ -1,4 +1,4 @@
-"""Peers that are not trained: NIQE from its parts and on real photographs, and what is kept of any of them."""
+"""Peers that are not trained: NIQE and IL-NIQE by their parts and on real photographs, and what is kept of any."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import pytest
 from pipeline.conftest import texture, write_photo
-from scipy.stats import gennorm, spearmanr
+from scipy.stats import gennorm, spearmanr, weibull_min
 
 from ssiqa.data import read_image
 from ssiqa.errors import DataError
 from ssiqa.protocol.database import Database
+from ssiqa.protocol.ilniqe import TEMPLATE, IlNiqe, likeliest_weibull
 from ssiqa.protocol.niqe import PARAMETERS, Niqe, asymmetric_gaussians
 from ssiqa.protocol.peers import open_peers, score_database
 
@@ -28,8 +29,9 @@ def window() -> np.ndarray:
 @pytest.fixture(scope="module")
 def peers(shared_data: Path) -> Path:
     folder = shared_data.parent / "peers"
-    if not (folder / PARAMETERS).is_file():
-        pytest.skip(f"no {PARAMETERS} in {folder}")
+    for name in (PARAMETERS, TEMPLATE):
+        if not (folder / name).is_file():
+            pytest.skip(f"no {name} in {folder}")
     return folder
 
 
@@ -61,6 +63,14 @@ def test_widths_and_shape_are_found(shape: float) -> None:
     assert found == pytest.approx([shape, 1, 2, values.mean()], rel=0.03)
 
 
+@pytest.mark.parametrize(("scale", "shape"), [(3.0, 0.6), (0.2, 1.0), (40.0, 4.0)])
+def test_scale_and_shape_of_weibull_values_are_found(scale: float, shape: float) -> None:
+    values = weibull_min.rvs(shape, scale=scale, size=(2, 200, 200), random_state=0)
+    assert likeliest_weibull(values) == pytest.approx(np.array([[scale, shape]] * 2), rel=0.03)
+    fitted_shape, _, fitted_scale = weibull_min.fit(values[0].ravel(), floc=0)
+    assert likeliest_weibull(values)[0] == pytest.approx([fitted_scale, fitted_shape], rel=1e-3)
+
+
 def test_images_without_statistics_are_named(window: np.ndarray) -> None:
     niqe = Niqe(np.zeros(36), np.eye(36), window)
     for image in (picture(0)[:100, :150], np.full((300, 400, 3), 7, np.uint8)):
@@ -69,18 +79,34 @@ def test_images_without_statistics_are_named(window: np.ndarray) -> None:
 
 
 def test_damaged_parameters_are_named(tmp_path: Path) -> None:
-    (tmp_path / PARAMETERS).write_bytes(b"no archive")
-    with pytest.raises(DataError, match="holds no parameters of NIQE"):
-        Niqe.load(tmp_path / PARAMETERS)
+    for name in (PARAMETERS, TEMPLATE):
+        (tmp_path / name).write_bytes(b"no archive")
+    _, missing = open_peers(tmp_path)
+    assert missing["NIQE"] == f"{tmp_path / PARAMETERS} is missing or holds no parameters of NIQE."
+    assert missing["ILNIQE"] == f"{tmp_path / TEMPLATE} is missing or holds no model of IL-NIQE."
 
 
-def test_worse_pictures_are_farther_from_pristine_ones(peers: Path, shared_data: Path) -> None:
-    niqe = Niqe.load(peers / PARAMETERS)
+@pytest.mark.parametrize(("name", "pristine"), [("NIQE", 5), ("ILNIQE", 25)])
+def test_worse_pictures_are_farther_from_pristine_ones(
+    name: str, pristine: float, peers: Path, shared_data: Path
+) -> None:
+    score = open_peers(peers)[0][name]
     photo = read_image(sorted((shared_data / "kodak").glob("*.png"))[4])
     noise = np.random.default_rng(0).normal(0, 25, photo.shape)
     worse = (cv2.GaussianBlur(photo, (0, 0), 3), (photo + noise).clip(0, 255).astype(np.uint8))
-    assert all(niqe.score(image) > niqe.score(photo) + 1 for image in worse)
-    assert niqe.score(photo) < 5
+    assert score(photo) < pristine
+    assert all(score(image) > 1.3 * score(photo) for image in worse)
+
+
+def test_the_order_of_features_is_that_of_the_authors_model(peers: Path, shared_data: Path) -> None:
+    """468 figures from hundredths to hundreds: those of any sharp photo go up and down with the model's."""
+    model = IlNiqe.load(peers / TEMPLATE)
+    features = model.features(read_image(sorted((shared_data / "kodak").glob("*.png"))[4]))
+    assert features.shape == (36, 468)
+    found, expected = (np.log(np.maximum(figures, 1e-2)) for figures in (features.mean(0), model.centre))
+    assert np.corrcoef(found, expected)[0, 1] > 0.95
+    shuffled = np.random.default_rng(0).permutation(468)
+    assert np.corrcoef(found[shuffled], expected)[0, 1] < 0.5
 
 
 def test_underwater_photos_are_ranked(peers: Path, shared_data: Path) -> None:
@@ -96,6 +122,7 @@ def test_what_cannot_be_had_says_why(tmp_path: Path) -> None:
     assert not found.keys() & missing.keys()
     assert found.keys() | missing.keys() == {"NIQE", "ILNIQE", "BRISQUE", "PIQE"}
     assert f"it needs {PARAMETERS} in --peers-dir" in missing["NIQE"]
+    assert f"it needs {TEMPLATE} in --peers-dir" in missing["ILNIQE"]
     for name in {"BRISQUE", "PIQE"} & missing.keys():
         assert "pip install 'ssiqa[peers]'" in missing[name]
 

@@ -69,24 +69,25 @@ class Niqe:
         grey = grey[:height, :width]
         halved = interpolate(torch.from_numpy(grey)[None, None], scale_factor=0.5, mode="bicubic", antialias=True)
         scales = ((grey, BLOCK), (halved[0, 0].numpy(), BLOCK // 2))
-        return np.hstack([_statistics(_blocks(self._normalised(values), side)) for values, side in scales])
-
-    def _normalised(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Locally without mean and contrast."""
-        mean, power = (
-            cv2.filter2D(of, cv2.CV_64F, self.window, borderType=cv2.BORDER_REPLICATE) for of in (values, values**2)
-        )
-        normalised: NDArray[np.float64] = (values - mean) / (np.sqrt(np.abs(power - mean**2)) + 1)
-        return normalised
+        blocks = [cut_into_blocks(normalised(values, self.window), side) for values, side in scales]
+        return np.hstack([neighbour_statistics(of_scale) for of_scale in blocks])
 
 
-def _blocks(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+def normalised(values: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Locally without mean and contrast."""
+    mean, power = (cv2.filter2D(of, cv2.CV_64F, window, borderType=cv2.BORDER_REPLICATE) for of in (values, values**2))
+    found: NDArray[np.float64] = (values - mean) / (np.sqrt(np.abs(power - mean**2)) + 1)
+    return found
+
+
+def cut_into_blocks(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """``(rows * side, columns * side)`` to ``(rows * columns, side, side)``."""
     rows, columns = (length // side for length in values.shape)
     cut: NDArray[np.float64] = values.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
     return cut
 
 
-def _statistics(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+def neighbour_statistics(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
     """``(n, side, side)`` to ``(n, 18)``: shape and width of the values, and of their products with four neighbours."""
     shape, left, right, _ = asymmetric_gaussians(blocks)
     found = [shape, (left + right) / 2]

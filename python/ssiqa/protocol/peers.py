@@ -1,4 +1,4 @@
-"""Scorers that nobody trains, on the images of a table: NIQE, and those of the packages brisque and pypiqe."""
+"""Scorers that nobody trains, on the images of a table: NIQE, IL-NIQE, and the packages brisque and pypiqe."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ssiqa.files import read_json, write_json
 from ssiqa.lanes import Lanes, batches
 from ssiqa.progress import Task
 from ssiqa.protocol.database import Database
+from ssiqa.protocol.ilniqe import TEMPLATE, IlNiqe
 from ssiqa.protocol.niqe import PARAMETERS, Niqe
 
 Score = Callable[[NDArray[np.uint8]], float]
@@ -27,11 +28,16 @@ def open_peers(folder: Path | None) -> tuple[dict[str, Score], dict[str, str]]:
     """The peers that can be had here, by name, and why the others cannot.
 
     Args:
-        folder: Holds the parameters of NIQE.
+        folder: Holds the parameters of NIQE and IL-NIQE.
     """
     found: dict[str, Score] = {}
-    missing = {"ILNIQE": "this package does not compute it"}
-    openers: dict[str, Callable[[], Score]] = {"NIQE": lambda: _niqe(folder), "BRISQUE": _brisque, "PIQE": _piqe}
+    missing: dict[str, str] = {}
+    openers: dict[str, Callable[[], Score]] = {
+        "NIQE": lambda: Niqe.load(_parameters(folder, PARAMETERS)).score,
+        "ILNIQE": lambda: IlNiqe.load(_parameters(folder, TEMPLATE)).score,
+        "BRISQUE": _brisque,
+        "PIQE": _piqe,
+    }
     for name, opened in openers.items():
         try:
             found[name] = opened()
@@ -65,10 +71,10 @@ def score_database(name: str, score: Score, database: Database, folder: Path) ->
     return -np.array([kept[image] for image in database.images])
 
 
-def _niqe(folder: Path | None) -> Score:
-    if folder is None or not (folder / PARAMETERS).is_file():
-        raise DataError(f"it needs {PARAMETERS} in --peers-dir, or in a folder peers beside the databases")
-    return Niqe.load(folder / PARAMETERS).score
+def _parameters(folder: Path | None, name: str) -> Path:
+    if folder is None or not (folder / name).is_file():
+        raise DataError(f"it needs {name} in --peers-dir, or in a folder peers beside the databases")
+    return folder / name
 
 
 def _brisque() -> Score:

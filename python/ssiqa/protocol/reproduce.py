@@ -49,8 +49,8 @@ def reproduce(
         seeds: How many, from 0.
         protocol: ``"honest"``, or ``"paper"`` for the settings of the authors' code as far as they can be had here
             (:mod:`ssiqa.protocol.authors`); its results go to a folder of their own.
-        peers_dir: Holds ``niqe_pris_params.npz``, for the unsupervised peers of table 1; by default ``peers`` in
-            ``data_root``.
+        peers_dir: Holds ``niqe_pris_params.npz`` and ``ilniqe_templateModel.mat``, for the unsupervised peers of table
+            1; by default ``peers`` in ``data_root``.
         **settings: As for :func:`ssiqa.adapt`, in all runs; None for what the protocol or the preset says.
 
     Returns:
