@@ -36,6 +36,8 @@ DIFFERENCES = (
     "the network pools its last layer, where theirs is read by a decoder with six queries",
     "the regression is fitted to features pooled over the ten crops of an image, of all images and anew in each phase, "
     "where theirs is fitted to single crops, 20,000 at most, and once; its targets are centred",
+    "labels are standardised, where theirs are mapped to 0..100, higher is better: features trained for them may be of "
+    "another scale, which a fixed width does not follow",
     "an exemplar is an image, where theirs is a crop",
     "Adam without weight decay and clipping, as the paper says, where their code has AdamW with both",
     "crops are cut from images of 384 pixels on their shorter side (LIVE and CSIQ 512), where theirs are cut from what "
@@ -56,7 +58,7 @@ SHORT_SIDE = {"live": 512, "csiq": 512}
 
 
 class Authors(Honest):
-    """Preset ``paper`` with the settings of the authors' code."""
+    """Preset ``paper`` with the settings of the authors' code, except for :data:`DIFFERENCES`."""
 
     footnotes = ("The authors' settings, but for these differences:", "", *(f"- {line}" for line in DIFFERENCES))
 
@@ -64,7 +66,7 @@ class Authors(Honest):
         """Resized to the fixed size, if it has one; pictures that are there already are not made again."""
         if reader not in SIZES:
             return database
-        images = tuple(str(Path(image).with_suffix(".png")) for image in database.images)
+        images = tuple(f"{image}.png" for image in database.images)
 
         def resize(names: tuple[str, str]) -> None:
             if (kept / names[1]).is_file():
