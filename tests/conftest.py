@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# As the command line sets it, before torch is imported: threads that wait by spinning stall tests on a shared machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -111,7 +111,7 @@ def adaptation(
 
 @pytest.fixture(autouse=True)
 def parity_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exported files are run here: a process for each of dozens of runs takes minutes.
+    """Exported files are run here, on few images: a process and twenty batches for each of dozens of runs take minutes.
 
     Files of session and module fixtures, which come first, and those of test_export are checked by their own process.
     """
@@ -122,3 +122,4 @@ def parity_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
             return [np.asarray(parity.scores(str(path), batches, pool)) for path in paths]
 
     monkeypatch.setattr(export, "_scores_in_fresh_process", scores)
+    monkeypatch.setattr(export, "_CHECKED_BATCHES", 4)
