@@ -1,7 +1,10 @@
 """What every room's tests may use."""
 
 import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,3 +20,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real photographs at {folder}; set SSIQA_SHARED to the folder that holds data/")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def parity_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exported files are run here, on few images: a process and twenty batches for each of dozens of runs take minutes.
+
+    Files of session and module fixtures, which come first, and those of test_export are checked by their own process.
+    """
+
+    import numpy as np
+
+    from ssiqa import export, parity
+    from ssiqa.torchscript import torchscript
+
+    def scores(paths: Sequence[Path]) -> list[Any]:
+        batches = export._checked_batches()
+        with ThreadPoolExecutor(1) as pool, torchscript():
+            return [np.asarray(parity.scores(str(path), batches, pool)) for path in paths]
+
+    monkeypatch.setattr(export, "_scores_in_fresh_process", scores)
+    monkeypatch.setattr(export, "_CHECKED_BATCHES", 4)

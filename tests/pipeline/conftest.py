@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,6 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 import ssiqa
-from ssiqa import export, parity
-from ssiqa.torchscript import torchscript
 
 BACKBONE = "test_efficientnet"
 LABELED, UNLABELED = 24, 12
@@ -107,19 +103,3 @@ def adaptation(
     labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> ssiqa.Adaptation:
     return ssiqa.adapt(labeled, unlabeled, tmp_path_factory.mktemp("run"), **settings)
-
-
-@pytest.fixture(autouse=True)
-def parity_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exported files are run here, on few images: a process and twenty batches for each of dozens of runs take minutes.
-
-    Files of session and module fixtures, which come first, and those of test_export are checked by their own process.
-    """
-
-    def scores(paths: Sequence[Path]) -> list[Any]:
-        batches = export._checked_batches()
-        with ThreadPoolExecutor(1) as pool, torchscript():
-            return [np.asarray(parity.scores(str(path), batches, pool)) for path in paths]
-
-    monkeypatch.setattr(export, "_scores_in_fresh_process", scores)
-    monkeypatch.setattr(export, "_CHECKED_BATCHES", 4)
