@@ -8,10 +8,11 @@ mean and deviation over seeds:
 
     network                 phase 0, by its own head
     regression on A         kernel ridge regression on its features
-    teacher                 the mean of both: what `adapt` exports as teacher
+    teacher                 half the network, and a regression on A of what that leaves: what `adapt` exports as teacher
     second view             a regression on the last depth of B, taught what the teacher says there
     one view                the student with the teacher's labels alone
     student                 the student of `adapt`
+    student without network a regression alone, not on what half the network leaves
     3 blocks                the same, B in three blocks, each student the teacher of the next
     trained on              the network, trained on the student's labels and exemplars of A (with --train; near alone)
 """
@@ -43,6 +44,7 @@ from ssiqa.run import Run
 from ssiqa.views import ALPHA, second_view
 
 Floats = NDArray[np.float64]
+SHARE = make_config().teacher_share
 Scorer = Callable[[Views], Floats]
 
 
@@ -159,23 +161,23 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer]]]:
     assert fitted is not None
     gamma, alpha, scale = float(fitted.gamma_), float(fitted.alpha_), float(fitted.scale_)
 
-    def regression(learnt: list[tuple[Views, Floats]], apart: float = 0.0) -> Scorer:
+    def regression(learnt: list[tuple[Views, Floats]], apart: float = 0.0, share: float = SHARE) -> Scorer:
         head = KernelHead.fit(
             np.concatenate([views.features for views, _ in learnt]),
-            np.concatenate([labels for _, labels in learnt]),
+            np.concatenate([labels - share * views.scores for views, labels in learnt]),
             gamma=gamma,
             alpha=max(alpha, (apart / scale) ** 2),
             seed=world.seed,
-            own_share=0.0,
+            own_share=share,
         )
-        return lambda views: head(torch.from_numpy(views.features)).double().numpy()
+        return lambda views: head(torch.from_numpy(views.features)).double().numpy() + share * views.scores
 
     def second(pool: Views) -> Scorer:
         model = KernelRidge(alpha=ALPHA, random_state=world.seed)
         model.fit(pool.features[:, -world.last :], teacher(pool))
         return lambda views: model.predict(views.features[:, -world.last :]).astype(np.float64)
 
-    def student(pool: Views, blocks: int) -> Scorer:
+    def student(pool: Views, blocks: int, share: float = SHARE) -> Scorer:
         labelled, of_now, apart = [(world.known, world.truth)], teacher, []
         for rows in partition(len(pool.scores), blocks, world.seed):
             block = Views(pool.features[rows], pool.scores[rows])
@@ -183,16 +185,13 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer]]]:
             seen = second_view(block.features[:, -world.last :], said, world.seed)
             apart.extend((said - seen).tolist())
             labelled.append((block, (said + seen) / 2))
-            of_now = regression(labelled, float(np.sqrt(np.mean(np.square(apart)))))
+            of_now = regression(labelled, float(np.sqrt(np.mean(np.square(apart)))), share)
         return of_now
 
     def network(views: Views) -> Floats:
         return views.scores
 
-    on_a = regression([(world.known, world.truth)])
-
-    def teacher(views: Views) -> Floats:
-        return (network(views) + on_a(views)) / 2
+    on_a, teacher = (regression([(world.known, world.truth)], share=share) for share in (0.0, SHARE))
 
     near, far = world.pools
     yield "network", (network, network)
@@ -202,6 +201,7 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer]]]:
     one_view = [regression([(world.known, world.truth), (pool, teacher(pool))]) for pool in world.pools]
     yield "one view", (one_view[0], one_view[1])
     yield "student", (student(near, 1), student(far, 1))
+    yield "student without network", (student(near, 1, share=0.0), student(far, 1, share=0.0))
     yield "3 blocks", (student(near, 3), student(far, 3))
 
 

@@ -23,7 +23,8 @@ class KernelHead(nn.Module):
         weights: ``(m,)``.
         gamma: Inverse squared width of the kernel.
         mean: What is said of a photo far from all of them.
-        own_share: Share (0..1) of the network's linear head in the model's score; the rest is this.
+        own_share: Share (0..1) of the network's own score to which this is added: what the model goes by far from all
+            that was learnt.
     """
 
     centres: Tensor
@@ -50,7 +51,16 @@ class KernelHead(nn.Module):
         seed: int,
         own_share: float,
     ) -> KernelHead:
-        """Learn ``(n, d)`` features with ``(n,)`` targets, on at most 1,024 random ones of them as centres."""
+        """Learn what a share of the network's own scores leaves of targets, on at most 1,024 random rows as centres.
+
+        Args:
+            features: ``(n, d)``.
+            targets: ``(n,)`` less that share.
+            gamma: Inverse squared width of the kernel.
+            alpha: Penalty.
+            seed: Of the choice of centres.
+            own_share: Kept with it.
+        """
         fitted = KernelRidge(gamma, alpha, random_state=seed, solver="nystrom", n_components=CENTRES)
         fitted.fit(features, targets)
         centres = torch.from_numpy(np.asarray(fitted.X_fit_, dtype=np.float32))

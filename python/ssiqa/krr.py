@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ssiqa import kernels, nystrom
+from ssiqa import group_out, kernels, nystrom
 from ssiqa.errors import IllConditionedError
 from ssiqa.loo import from_distances
 from ssiqa.memory import available_memory
@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 GAMMA_FACTORS = 2.0 ** np.arange(-3, 3)
 ALPHAS: Floats = np.logspace(-4, 1, 9)
 MAX_SELECTION_ROWS = 2048
+# Below so many groups one row of each says too little; then at most so many rows are chosen on, dealt out evenly.
+FEW_GROUPS = 128
+MAX_GROUPED_ROWS = 1024
 # Of the exact fit: a triangle of float64 and one of float32 for each pair of rows.
 BYTES_PER_PAIR = 6
 # Rows converted at once where predictions are computed in another dtype than that of the rows.
@@ -96,9 +99,9 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             X: (n, d) features, n at least 2; float32 stays float32. A Nystrom model may keep them by reference, for the
                 standard deviation: leave them as they are until the first call that asks for it.
             y: (n,) targets of any size that the dtype of X holds.
-            groups: (n,) group of each row, at least two. What is "auto" is then chosen on one random row of each:
-                a row whose near-duplicate stays in is predicted well by any narrow kernel, which says nothing of rows
-                that have none.
+            groups: (n,) group of each row, at least two. What is "auto" is then chosen on one random row of each, or
+                where they are fewer than 128 by the error on groups that are left out whole: a row whose near-duplicate
+                stays in is predicted well by any narrow kernel, which says nothing of rows that have none.
 
         Raises:
             ValueError: A shape, a number or a parameter is not usable.
@@ -120,7 +123,7 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if self.solver_ == "nystrom" and self.alpha == 0:
             raise ValueError("alpha must be above 0 for the Nystrom solver, but it is 0.")
 
-        self._choose(X, targets, random, _one_of_each(groups, len(y), random))
+        self._choose(X, targets, random, groups)
         self._posterior: Any = None
         if self.solver_ == "nystrom":
             coef, amplitude = self._fit_centres(X, targets.values, random)
@@ -134,14 +137,12 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.n_components_ = len(self.X_fit_)
         return self
 
-    def _choose(
-        self, X: NDArray[Any], targets: Scaled, random: np.random.RandomState, candidates: NDArray[np.intp]
-    ) -> None:
+    def _choose(self, X: NDArray[Any], targets: Scaled, random: np.random.RandomState, groups: Any) -> None:
         self.loo_rmse_: float | None = None
         self.n_selection_ = 0
         if isinstance(self.gamma, str) or isinstance(self.alpha, str):
-            rows = candidates[_some_rows(len(candidates), MAX_SELECTION_ROWS, random)]
-            choice = _best(X[rows].astype(np.float64), targets.values[rows], self.gamma, self.alpha)
+            rows, left_out = _selection(groups, len(X), random)
+            choice = _best(X[rows].astype(np.float64), targets.values[rows], self.gamma, self.alpha, left_out)
             self.gamma_, self.alpha_ = choice.gamma, choice.alpha
             self.loo_rmse_ = float(np.ldexp(choice.loo_rmse, targets.exponent))
             self.n_selection_ = len(rows)
@@ -260,17 +261,23 @@ def _solver(asked: str, n: int) -> str:
     return "cholesky" if BYTES_PER_PAIR * n * n <= available_memory() // 2 else "nystrom"
 
 
-def _one_of_each(groups: Any, n: int, random: np.random.RandomState) -> NDArray[np.intp]:
-    """A random row of each group, in order; without groups all."""
+def _selection(groups: Any, n: int, random: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.int64] | None]:
+    """Rows to choose on, in order, and the groups that are left out whole; None where it is row by row."""
     if groups is None:
-        return np.arange(n)
+        return _some_rows(n, MAX_SELECTION_ROWS, random), None
     if np.shape(groups) != (n,):
         raise ValueError(f"groups must have shape ({n},), one for each row, but it has {np.shape(groups)}.")
-    order = random.permutation(n)
-    rows = np.sort(order[np.unique(np.asarray(groups)[order], return_index=True)[1]])
-    if len(rows) < 2:
+    names, numbers = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < 2:
         raise ValueError("groups must name at least two groups, but all rows belong to one.")
-    return rows
+    most = 1 if len(names) >= FEW_GROUPS else MAX_GROUPED_ROWS // len(names)
+    order = random.permutation(n)
+    order = order[np.argsort(numbers[order], kind="stable")]
+    starts = np.searchsorted(numbers[order], numbers[order])
+    rows = np.sort(order[np.arange(n) - starts < most])
+    if most == 1:
+        return rows[_some_rows(len(rows), MAX_SELECTION_ROWS, random)], None
+    return rows, numbers[rows]
 
 
 def _some_rows(n: int, most: int, random: np.random.RandomState) -> NDArray[np.intp]:
@@ -279,12 +286,15 @@ def _some_rows(n: int, most: int, random: np.random.RandomState) -> NDArray[np.i
     return np.sort(np.asarray(random.choice(n, most, replace=False), dtype=np.intp))
 
 
-def _best(x: Floats, y: Floats, gamma: float | str, alpha: float | str) -> _Choice:
-    """The point of the grid with the smallest leave-one-out error; the first one where several are equal."""
+def _best(x: Floats, y: Floats, gamma: float | str, alpha: float | str, groups: NDArray[np.int64] | None) -> _Choice:
+    """The point of the grid with the smallest error on what is left out; the first one where several are equal."""
     distances = kernels.squared_distances(x)
     gammas = np.asarray(GAMMA_FACTORS / _median_distance(distances) if isinstance(gamma, str) else [gamma], np.float64)
     alphas = np.asarray(ALPHAS if isinstance(alpha, str) else [alpha], np.float64)
-    table = from_distances(distances, y, gammas, alphas).rmse
+    if groups is None:
+        table = from_distances(distances, y, gammas, alphas).rmse
+    else:
+        table = group_out.from_distances(distances, y, groups, gammas, alphas)
     row, column = np.unravel_index(np.argmin(table), table.shape)
     if not np.isfinite(table[row, column]):
         raise IllConditionedError("No alpha allowed makes a usable kernel matrix; use a larger alpha.", 0, np.inf)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ssiqa import train
 from ssiqa.cache import Cache
@@ -65,6 +66,13 @@ class Learner:
             scores: NDArray[np.float64] = (
                 self.model.score(torch.from_numpy(features).to(self.device)).cpu().double().numpy()
             )
+        return scores
+
+    def own(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What the network alone, as it is, says of them."""
+        with torch.inference_mode():
+            own: Tensor = self.model.head(torch.from_numpy(features).to(self.device)).squeeze(-1)
+            scores: NDArray[np.float64] = own.cpu().double().numpy()
         return scores
 
     @contextmanager

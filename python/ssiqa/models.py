@@ -31,7 +31,7 @@ class QualityModel(nn.Module):
         standard: Brings several depths on one footing; the identity for one.
         projection: Linear map to ``feature_dim`` features, or the identity.
         head: Linear map of the features to one score.
-        regression: What scores beside the head, or instead of it; None where the head is all there is.
+        regression: What is added to a share of the head's score; None where the head is all there is.
         feature_dim: Number of features, the dimension in which kernel ridge regression works.
     """
 
@@ -72,7 +72,8 @@ class QualityModel(nn.Module):
         own: Tensor = self.head(features).squeeze(-1)
         if self.regression is None:
             return own
-        return torch.lerp(self.regression(features), own.float(), self.regression.own_share)
+        added: Tensor = self.regression(features)
+        return added + self.regression.own_share * own.float()
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Become the model of a ``state_dict``, with its regression or without."""

@@ -8,6 +8,7 @@ import time
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ssiqa import distill, replay, train, trust
@@ -108,7 +109,8 @@ def refit(
     """
     started, config, profile, model = time.perf_counter(), learner.config, learner.profile, learner.model
     phase, photos, truth = block + 1, material.block_photos(block), material.truth
-    earlier = [RatedPhotos(material.block_photos(old), records[old + 1].targets) for old in range(block)]
+    stand = [record for record in records[1:] if record.step > 0]
+    earlier = [RatedPhotos(material.block_photos(record.phase - 1), record.targets) for record in stand]
     looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
     with learner.observing(phase, sum(map(len, looked_at))) as observer:
         new, known, unseen, *old = (Views.join(list(observer.look(these, again=True))) for these in looked_at)
@@ -118,23 +120,15 @@ def refit(
         _, stds = regression.predict(new.features.astype(np.float64), return_std=True)
         of_holdout, holdout_stds = regression.predict(unseen.features.astype(np.float64), return_std=True)
         labels, disagreement = _labels(learner, new)
-        apart = _together(records[1:], disagreement, len(labels))
+        apart = _together(stand, disagreement, len(labels))
         alpha = max(float(regression.alpha_), (apart / regression.scale_) ** 2 if regression.scale_ > 0 else 0.0)
         learnt = [(known.features, truth.targets), (new.features, labels)]
         learnt += [(views.features, rated.targets) for views, rated in zip(old, earlier, strict=True)]
         if inherited is not None:
-            learnt.append((inherited.centres.numpy(), inherited(inherited.centres).double().numpy()))
-        teacher = model.regression
-        student = KernelHead.fit(
-            np.concatenate([features for features, _ in learnt]),
-            np.concatenate([targets for _, targets in learnt]),
-            gamma=float(regression.gamma_),
-            alpha=alpha,
-            seed=config.seed,
-            own_share=0.0,
-        )
+            learnt.append(_remembered(learner, inherited, known.features))
+        student = _regression(learner, learnt, float(regression.gamma_), alpha)
     coverage = _warned(trust.coverage(stds, holdout_stds), phase)
-    model.regression = student.to(learner.device)
+    teacher, model.regression = model.regression, student
     verdict = Verdict(1.0, _srcc(learner.score(unseen.features), material))
     floor = _floor(records[0], config)
     if not (verdict.srcc >= floor or math.isnan(floor)):
@@ -171,21 +165,36 @@ def _add_regression(learner: Learner, material: Material) -> None:
     with learner.profile.stage("regression", images=len(truth.photos)):
         regression = distill.regression(known, truth.targets, material.train_groups, config)
         assert regression is not None, "Config has krr with such a student"
-        head = KernelHead.fit(
-            known.features,
-            truth.targets,
-            gamma=float(regression.gamma_),
-            alpha=float(regression.alpha_),
-            seed=config.seed,
-            own_share=config.teacher_share,
+        learner.model.regression = _regression(
+            learner, [(known.features, truth.targets)], float(regression.gamma_), float(regression.alpha_)
         )
-        learner.model.regression = head.to(learner.device)
+
+
+def _regression(
+    learner: Learner, learnt: list[tuple[NDArray[np.float32], NDArray[np.float64]]], gamma: float, alpha: float
+) -> KernelHead:
+    """Of what the network's own share leaves of the targets of these features."""
+    share, features = learner.config.teacher_share, np.concatenate([features for features, _ in learnt])
+    targets = np.concatenate([targets for _, targets in learnt]) - share * learner.own(features)
+    head = KernelHead.fit(features, targets, gamma=gamma, alpha=alpha, seed=learner.config.seed, own_share=share)
+    return head.to(learner.device)
+
+
+def _remembered(
+    learner: Learner, inherited: KernelHead, known: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The centres of an earlier run's regression that are not A's, whose truth is there, and what it said of them."""
+    truth = {row.tobytes() for row in known}
+    centres = inherited.centres.numpy()
+    centres = centres[[row.tobytes() not in truth for row in centres]]
+    said = inherited(torch.from_numpy(centres)).double().numpy()
+    return centres, said + float(inherited.own_share) * learner.own(centres)
 
 
 def _labels(learner: Learner, new: Views) -> tuple[NDArray[np.float64], float | None]:
     """Pseudo-labels of a block, and how far apart its two views are, root mean squared; None with one view."""
-    last = learner.model.reader.widths[-1]
-    if last == new.features.shape[1] or len(new.scores) < FEWEST:
+    *others, last = learner.model.reader.widths
+    if not others or len(new.scores) < FEWEST:
         logger.info("Labels are the teacher's alone: there is no second view of so few photos, or of a single depth.")
         return new.scores, None
     seen = second_view(new.features[:, -last:], new.scores, learner.config.seed)
@@ -194,9 +203,11 @@ def _labels(learner: Learner, new: Views) -> tuple[NDArray[np.float64], float | 
 
 def _together(earlier: list[PhaseRecord], disagreement: float | None, photos: int) -> float:
     """How far apart views are in all blocks so far: what is taken for the noise of their labels."""
-    apart = [record.disagreement or 0.0 for record in earlier] + [disagreement or 0.0]
-    sizes = [len(record.photos) for record in earlier] + [photos]
-    return float(np.sqrt(np.average(np.square(apart), weights=sizes)))
+    measured = [(record.disagreement, len(record.photos)) for record in earlier] + [(disagreement, photos)]
+    known = [(apart, count) for apart, count in measured if apart is not None]
+    if not known:
+        return 0.0
+    return float(np.sqrt(np.average([apart**2 for apart, _ in known], weights=[count for _, count in known])))
 
 
 def _warned(coverage: trust.Coverage | None, phase: int) -> trust.Coverage | None:

@@ -15,6 +15,7 @@ import ssiqa
 from ssiqa import phases, views
 from ssiqa.kernel_head import CENTRES, KernelHead
 from ssiqa.krr import KernelRidge
+from ssiqa.models import build_model
 
 from .conftest import UNLABELED, assert_same_student, student_weights, texture, write_photo
 
@@ -41,8 +42,7 @@ def test_the_network_stays_and_the_student_differs(run: ssiqa.Adaptation, unlabe
     for name in states[0]:
         if not name.startswith("regression."):
             assert np.array_equal(states[0][name], states[2][name]), name
-    assert states[0]["regression.own_share"] == 0.5
-    assert states[2]["regression.own_share"] == 0
+    assert not np.array_equal(states[0]["regression.weights"], states[2]["regression.weights"])
     photos = sorted(unlabeled.glob("*.png"))
     assert not np.array_equal(run.teacher.score(photos), run.student.score(photos))
     assert [phase["losses"] == [] for phase in run.report["phases"]] == [False, True, True]
@@ -59,14 +59,28 @@ def test_labels_lie_half_way_to_a_second_view(run: ssiqa.Adaptation) -> None:
     assert len(rows(run)) == UNLABELED
 
 
-def test_the_student_of_one_block_is_the_teacher_of_the_next(run: ssiqa.Adaptation, unlabeled: Path) -> None:
-    """The first teacher says of the first block what the table has, but for other crops; not so of the second."""
-    apart = []
-    for number in ("1", "2"):
-        block = [row for row in rows(run) if row["block"] == number]
-        said = np.array([float(row["teacher_score"]) for row in block])
-        apart.append(np.abs(said - run.teacher.score([unlabeled / row["image"] for row in block])).mean())
-    assert apart[1] > 2 * apart[0]
+def test_the_student_of_one_block_is_the_teacher_of_the_next(
+    run: ssiqa.Adaptation,
+    labeled: Path,
+    unlabeled: Path,
+    regressed: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Other labels of the first block make other scores of the second, as teacher."""
+    real = phases._labels
+    blocks: list[int] = []
+
+    def other(learner: Any, new: Any) -> Any:
+        blocks.append(len(new.scores))
+        labels, apart = real(learner, new)
+        return (labels + np.linspace(0, 0.5, len(labels)) if len(blocks) == 1 else labels), apart
+
+    monkeypatch.setattr(phases, "_labels", other)
+    changed = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "tolerance": 2})
+    for before, after in zip(rows(run), rows(changed), strict=True):
+        assert before["image"] == after["image"]
+        assert (before["teacher_score"] == after["teacher_score"]) == (before["block"] == "1")
 
 
 def test_same_seed_same_student_also_after_an_interruption(
@@ -101,7 +115,7 @@ def test_a_student_that_costs_a_too_much_is_undone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Labels of B that are mirrored spoil the regression on A: then the student is the teacher, and that is said."""
-    monkeypatch.setattr(phases, "second_view", lambda features, labels, seed: -50 * labels)
+    monkeypatch.setattr(phases, "_labels", lambda learner, new: (-5 * new.scores, 0.0))
     with caplog.at_level(logging.WARNING, "ssiqa"):
         spoilt = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "tolerance": 1e-6})
     assert not spoilt.report["adapted"]
@@ -121,17 +135,28 @@ def test_an_update_begins_with_the_student_and_keeps_what_it_learnt(
     assert np.array_equal(updated.teacher.score(photos), run.student.score(photos))
     assert not np.array_equal(updated.student.score(photos), run.student.score(photos))
     after, before = student_weights(updated.output_dir, 1), student_weights(run.output_dir, 2)
-    assert len(after["regression.centres"]) > len(before["regression.centres"])
+    # The new photos beside those of A and of the run before, none of them twice.
+    assert len(after["regression.centres"]) == len(before["regression.centres"]) + 6
 
 
-def test_a_scorer_of_few_labels_has_one_view(
+def test_a_single_depth_has_one_view(
     labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "ssiqa"):
-        one = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "depths": False})
+        one = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "depths": False, "feature_dim": 8})
     assert one.report["phases"][1]["disagreement"] is None
     assert "Labels are the teacher's alone" in caplog.text
     assert all(row["pseudo_label"] == row["teacher_score"] for row in rows(one))
+
+
+def test_far_from_all_photos_the_network_has_its_say(run: ssiqa.Adaptation, regressed: dict[str, Any]) -> None:
+    """There nothing is left of the regression but its mean, and scores differ as those of half the network do."""
+    model = build_model(regressed["backbone"], regressed["weights"], depths=True)
+    model.restore({name: torch.from_numpy(kept) for name, kept in student_weights(run.output_dir).items()})
+    far = 1e3 * torch.randn(2, model.feature_dim, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        own, score = model.head(far).squeeze(-1), model.score(far)
+    assert float(score[0] - score[1]) == pytest.approx(0.5 * float(own[0] - own[1]), rel=1e-4)
 
 
 def test_the_head_is_the_regression_that_was_fitted() -> None:
