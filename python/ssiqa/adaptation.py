@@ -58,7 +58,7 @@ def adapt(
         cache_size: GiB that it may hold. What it does not hold is made anew each time it is needed.
         profile: Told where the time goes.
         **settings: Any field of :class:`ssiqa.Config`, for example ``backbone``, ``weights``, ``blocks``, ``seed``,
-            ``gamma``, ``alpha``, ``krr=False`` or ``replay_every=0``.
+            ``gamma``, ``alpha`` or ``student=ssiqa.Schedule(...)``, which trains the network on B, too.
 
     Returns:
         The student, the teacher of phase 0, and what is known of them.
@@ -94,7 +94,7 @@ class Plan:
         config: The settings.
         begin: Phase 0: gives the learner the weights of the first teacher.
         memory: Exemplars of photos seen before this run.
-        inherited: The regression that was fitted to them, where there was one.
+        inherited: The regression that was fitted before this run, where there was one.
         identity: What else makes this run another than one on the same photos with the same settings.
     """
 

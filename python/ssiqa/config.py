@@ -74,9 +74,11 @@ class Config:
         replay_every: K1 and K2 of SDK-Sample, a pair, or one number for both: one exemplar for this many photos of A,
             and of earlier blocks of B; 0 for none.
         krr: Pseudo-labels by kernel ridge regression; otherwise the teacher's own predictions.
-        teacher_share: Share (0..1, not 1) of the network's own prediction in a pseudo-label by regression.
+        teacher_share: Share (0..1, not 1) of the network's own prediction in a pseudo-label by regression; with
+            ``student=None`` that in all scores, on top of which the regression learns what it leaves.
         gamma: RBF width, or "auto" for leave-one-out.
-        alpha: Ridge penalty (the paper's lambda), or "auto" for leave-one-out.
+        alpha: Ridge penalty (the paper's lambda), or "auto" for leave-one-out; with ``student=None`` the student's is
+            at least what the difference between two views says of the noise.
         tolerance: How far (in SRCC, 0..2) a phase may leave A's hold-out below phase 0; one that goes further is damped
             or undone. 2 lets every phase stand.
         seed: Root of every random choice.
@@ -210,7 +212,7 @@ _PAPER = Config(
 
 
 def make_config(preset: str = "default", **changes: Any) -> Config:
-    """A preset with some settings changed; None means "as in the preset".
+    """A preset with some settings changed; None means "as in the preset", but for ``student``, where it is a value.
 
     Raises:
         SsiqaError: Unknown preset or setting, or a value out of range.
@@ -226,7 +228,7 @@ def make_config(preset: str = "default", **changes: Any) -> Config:
         raise SsiqaError(f"No setting {unknown[0]!r}; there are: {', '.join(known)}.")
     # NumPy's numbers become Python's, which JSON can keep.
     changes = {name: getattr(value, "item", lambda value=value: value)() for name, value in changes.items()}
-    changes = {name: value for name, value in changes.items() if value is not None}
+    changes = {name: value for name, value in changes.items() if value is not None or name == "student"}
     if "weights" in changes:
         changes["weights"] = str(Path(changes["weights"]).resolve())
     return replace(_PAPER if preset == "paper" else _DEFAULT, **changes)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ssiqa.errors import RunError
 from ssiqa.files import read_json, write_json, written_beside
+from ssiqa.kernel_head import KernelHead
 from ssiqa.models import QualityModel
 
 _IDENTITY = "run.json"
@@ -35,19 +36,19 @@ class PhaseRecord:
         photos: Photos of the block, relative to folder B; empty in phase 0.
         pseudo_labels: Their labels on the internal scale.
         teacher_scores: The teacher's own predictions for them, on the internal scale.
-        exemplars: How many photos were replayed: of A, then of each earlier block, then of earlier runs.
+        exemplars: How many photos were learnt again: of A, then of each earlier block, then of earlier runs.
         gamma: RBF width used, None without KRR.
         alpha: Ridge penalty used, None without KRR; of a student that is a regression its own.
         loo_rmse: Leave-one-out error of the regression on A, internal scale, None without KRR or with gamma and
             alpha given.
-        stds: Posterior standard deviation of each pseudo-label on the internal scale, None without KRR.
+        stds: Posterior standard deviation of the regression on A at each photo, internal scale, None without KRR.
         std_limit: That beyond which a photo is not covered by A, None without KRR.
         uncovered: Share of the block's photos beyond it, None without KRR.
-        disagreement: Root mean squared difference of the teacher and a second view, None without one.
-        label_srcc: On A's hold-out before the phase, of labels made as the block's pseudo-labels are.
+        disagreement: Root mean squared difference of the teacher and a second view, internal scale; None without one.
+        label_srcc: On A's hold-out before the phase, of the labels that the teacher gives.
         regression_srcc: The same of the regression alone.
         holdout_srcc: On A's hold-out after the phase, on weak crops.
-        step: Share of the phase's change of the weights that stands.
+        step: Share of the phase's change that stands.
     """
 
     phase: int
@@ -118,6 +119,11 @@ class Run:
         with _damage_named(path):
             state: dict[str, Tensor] = load_file(path)
             return state
+
+    def regression(self, phase: int) -> KernelHead | None:
+        """That of the model after ``phase``, if it had one."""
+        with _damage_named(self._weights_path(phase)):
+            return KernelHead.restored(self.weights(phase))
 
     def finish_phase(self, model: QualityModel, record: PhaseRecord) -> None:
         """Keep the phase: first the weights, then the record that declares them complete."""

@@ -1,4 +1,4 @@
-"""A finished run goes on with new photos, from its memory: its weights, and exemplars of what it has seen."""
+"""A finished run goes on with new photos, from its memory: its weights, and what it keeps of photos it has seen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ssiqa.cache import CACHE_GIB
 from ssiqa.config import Config, Schedule
 from ssiqa.errors import RunError
 from ssiqa.files import sha256
-from ssiqa.kernel_head import KernelHead
 from ssiqa.learner import Learner
 from ssiqa.material import Material, OnError
 from ssiqa.profile import Profile
@@ -38,9 +37,10 @@ def update(
 ) -> Adaptation:
     """Adapt the student of a finished run to further photos; those it was adapted to are no longer needed.
 
-    The run is left as it is. The new one begins with its student, replays its exemplars, and is guarded by the hold-out
-    of the same labelled photos. What was forgotten is in the report: ``holdout`` before and after on A, ``memory``
-    before and after on the exemplars of earlier photos.
+    The run is left as it is. The new one begins with its student and is guarded by the hold-out of the same labelled
+    photos. It learns the centres of the old regression again; where the student is trained, it replays its exemplars. What
+    was forgotten is in the report: ``holdout`` before and after on A, ``memory`` before and after on the exemplars of
+    earlier photos.
 
     Args:
         run_dir: Folder of a finished run, of :func:`ssiqa.adapt` or of this function.
@@ -89,7 +89,7 @@ def update(
             config,
             inherit,
             memory,
-            KernelHead.restored(parent.weights(last)),
+            parent.regression(last),
             identity,
         ),
         device=device,
