@@ -38,9 +38,9 @@ def update(
     """Adapt the student of a finished run to further photos; those it was adapted to are no longer needed.
 
     The run is left as it is. The new one begins with its student and is guarded by the hold-out of the same labelled
-    photos. It learns the centres of the old regression again; a student that is trained replays the old exemplars. What was
-    forgotten is in the report: ``holdout`` before and after on A, ``memory`` before and after on the exemplars of earlier
-    photos.
+    photos. It learns the centres of the old regression again; a student that is trained replays the old exemplars.
+    What was forgotten is in the report: ``holdout`` before and after on A, ``memory`` before and after on the
+    exemplars of earlier photos.
 
     Args:
         run_dir: Folder of a finished run, of :func:`ssiqa.adapt` or of this function.
