@@ -34,6 +34,14 @@ def test_a_run_on_a_gpu_is_that_of_a_cpu(
     assert np.abs(scores[0] - scores[1]).max() < 0.1 * adaptation.teacher.scale.span
 
 
+def test_a_regression_on_a_gpu(labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    """The default's student: fitted on the CPU to features of the GPU, and scoring there in the phases that follow."""
+    run = ssiqa.adapt(labeled, unlabeled, tmp_path, device="cuda", **{**settings, "student": None})
+    again = ssiqa.adapt(labeled, unlabeled, tmp_path, device="cuda", **{**settings, "student": None})
+    assert again.report == run.report
+    assert np.isfinite(run.student.score(sorted(unlabeled.glob("*.png")))).all()
+
+
 def test_scoring_on_a_gpu(adaptation: ssiqa.Adaptation, unlabeled: Path) -> None:
     photos = sorted(unlabeled.glob("*.png"))
     on_gpu = ssiqa.load(adaptation.output_dir / "student.pt", device="cuda")

@@ -159,6 +159,14 @@ def test_far_from_all_photos_the_network_has_its_say(run: ssiqa.Adaptation, regr
     assert float(score[0] - score[1]) == pytest.approx(0.5 * float(own[0] - own[1]), rel=1e-4)
 
 
+def test_mixed_precision_is_near(
+    run: ssiqa.Adaptation, labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path
+) -> None:
+    mixed = ssiqa.adapt(labeled, unlabeled, tmp_path, precision="bfloat16", **regressed)
+    photos = sorted(unlabeled.glob("*.png"))
+    assert np.abs(mixed.student.score(photos) - run.student.score(photos)).max() < 0.1 * run.student.scale.span
+
+
 def test_the_head_is_the_regression_that_was_fitted() -> None:
     rng = np.random.default_rng(0)
     features, targets = rng.normal(size=(200, 12)).astype(np.float32), rng.normal(size=200)
