@@ -1,6 +1,7 @@
 """Does adapting help, and what of it: the parts of the method one by one, on real photos, with seeds in pairs.
 
 python -m benchmarks.adaptation DATA --kept FOLDER [--backbone NAME --weights FILE] [--seeds 5] [--only near,far]
+                                     [--parts default] [--found benchmarks/adaptation.csv]
 
 DATA holds biq2021 (ss01, ss03_unlabeled, ss03_test, ss03_unlabeled_oracle.csv) and pcuid (unlabeled, oracle.csv).
 
@@ -9,9 +10,10 @@ DATA holds biq2021 (ss01, ss03_unlabeled, ss03_test, ss03_unlabeled_oracle.csv) 
     reverse   ss03_unlabeled with its oracle's labels -> ss01 without labels, tested on ss01
     bound     trained on ss03_unlabeled with its oracle's labels, tested on ss03_test
 
-Near has every part of the paper's method, with this backbone's schedule; far and reverse what `adapt` does by default.
-FOLDER keeps each finished row, decoded photos and phase 0, which rows with the same teacher share: the command goes on
-where it was stopped. Labels of B are looked at in the last step alone.
+Near has every part of the paper's method, with this backbone's schedule; the others have what `adapt` does by default.
+Each finished run is a line of the file of what was found, and is not made again; FOLDER keeps decoded photos and phase
+0, which runs with the same teacher share: the command goes on where it was stopped. Labels of B are looked at in the
+last step alone.
 """
 
 from __future__ import annotations
@@ -21,21 +23,19 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy import stats
 
 import ssiqa
 from benchmarks.paper import PAPER
 from ssiqa.config import make_config
 from ssiqa.data import read_labeled_folder, read_unlabeled_folder
 from ssiqa.device import pick_device, pick_precision
-from ssiqa.files import write_json
+from ssiqa.files import to_json, write_json
 from ssiqa.material import fingerprints
 from ssiqa.run import open_run
 
@@ -44,11 +44,10 @@ PARTS: dict[str, dict[str, Any]] = {
     "+IL": PAPER | {"krr": False},
     "+KRR": PAPER | {"blocks": 1, "replay_every": 0},
     "full paper": PAPER,
-    "trained student": {"student": PAPER["student"], "blocks": PAPER["blocks"]},
     "default": {},
 }
 # What phase 0 of those does not depend on.
-LATER = ("blocks", "krr", "replay_every", "teacher_share", "tolerance")
+LATER = ("blocks", "krr", "replay_every", "tolerance")
 
 
 class Task(NamedTuple):
@@ -60,10 +59,51 @@ class Task(NamedTuple):
     parts: dict[str, dict[str, Any]]
 
 
+class Row(NamedTuple):
+    """What came of one run.
+
+    Attributes:
+        task: Name of the task.
+        part: Of the method.
+        backbone: Of the network.
+        seed: Of the run.
+        settings: Digest of all settings, weights included; a row is found again by it.
+        teacher: SRCC on B's test photos.
+        student: The same, adapted.
+        teacher_holdout: SRCC on A's hold-out.
+        student_holdout: The same, adapted.
+        teacher_covered: Share of B's test photos whose opinion the teacher's 90 % interval holds.
+        student_covered: The same, adapted.
+        holdout_covered: That of the student on A's hold-out, each photo by what was calibrated on the others.
+        uncovered: Share of B that A does not cover; nothing without a regression.
+        undone: Phases of which not all stands.
+        teaching: Seconds of phase 0, wherever it was made.
+        adapting: Seconds of all other phases.
+    """
+
+    task: str
+    part: str
+    backbone: str
+    seed: int
+    settings: str
+    teacher: float
+    student: float
+    teacher_holdout: float
+    student_holdout: float
+    teacher_covered: float
+    student_covered: float
+    holdout_covered: float
+    uncovered: float | None
+    undone: int
+    teaching: float
+    adapting: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Does adapting help, and what of it.")
     parser.add_argument("data", type=Path)
-    parser.add_argument("--kept", type=Path, required=True, help="folder for runs and results")
+    parser.add_argument("--kept", type=Path, required=True, help="folder for runs, decoded photos and phase 0")
+    parser.add_argument("--found", type=Path, default=Path(__file__).with_suffix(".csv"), help="a line for each run")
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
@@ -78,11 +118,11 @@ def main() -> None:
             for part, settings in tasks[name].parts.items()
             if arguments.parts is None or part in arguments.parts.split(",")
         }
-        rows = {
-            (part, seed): result_of(arguments.kept, name, tasks[name], part, settings | backbone | {"seed": seed})
+        rows = [
+            row_of(arguments.found, arguments.kept, name, tasks[name], part, settings | backbone | {"seed": seed})
             for seed in range(arguments.seeds)  # seed by seed: pairs are complete early
             for part, settings in parts.items()
-        }
+        ]
         print(f"\n{name}, {arguments.backbone}, {arguments.seeds} seeds\n\n{table(rows, name == 'bound')}", flush=True)
 
 
@@ -118,44 +158,80 @@ def rated_folder(images: Path, table: Path, folder: Path) -> Path:
     return folder
 
 
-def result_of(kept: Path, name: str, task: Task, part: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What teacher and student of one run say of the test photos: from the folder, or made and kept there."""
-    run = run_of(kept, name, part, settings)
-    path = kept / "results" / f"{run.name}.json"
-    if not path.is_file():
-        give_phase_0(kept, task, settings, run)
-        profile = ssiqa.Profile()
-        adaptation = ssiqa.adapt(
-            task.labeled, task.unlabeled, run, cache_dir=kept / "cache", profile=profile, **settings
-        )
-        keep_phase_0(kept, task, settings, run)
-        truth = read_labeled_folder(task.test)
-        found: dict[str, Any] = {"report": adaptation.report, "seconds": profile.to_dict()}
-        for scorer in ("teacher", "student"):
-            photos = [truth.root / image for image in truth.images]
-            scores, ends = getattr(adaptation, scorer).score(photos, return_interval=True)
-            inside = (ends[:, 0] <= truth.labels) & (truth.labels <= ends[:, 1])
-            found[scorer] = {
-                "srcc": float(spearmanr(scores, truth.labels).statistic),
-                "holdout": adaptation.report["holdout"][scorer]["srcc"],
-                "holdout_covered": adaptation.report["interval"][scorer]["coverage"],
-                "covered": float(inside.mean()),
-                "scores": scores.tolist(),
-            }
-        write_json(path, found)
-    kept_result: dict[str, Any] = json.loads(path.read_text())
-    return kept_result
+def row_of(found: Path, kept: Path, name: str, task: Task, part: str, settings: dict[str, Any]) -> Row:
+    """The row of one run: from the file, or made and added to it."""
+    digest = _digest(make_config(**settings).identity())
+    for row in read(found):
+        if (row.task, row.part, row.settings) == (name, part, digest):
+            return row
+    run = kept / "runs" / f"{name} {part} {settings['backbone']} {settings['seed']} {digest}".replace(" ", "-")
+    give_phase_0(kept, task, settings, run)
+    adaptation = ssiqa.adapt(task.labeled, task.unlabeled, run, cache_dir=kept / "cache", **settings)
+    keep_phase_0(kept, task, settings, run)
+    report, (first, *later) = adaptation.report, adaptation.report["phases"]
+    of_teacher = _phase_0(kept, task, settings) / f"{name}.json"
+    if not of_teacher.is_file():
+        write_json(of_teacher, judged(adaptation.teacher, task.test))
+    teacher, student = json.loads(of_teacher.read_text()), judged(adaptation.student, task.test)
+    row = Row(
+        task=name,
+        part=part,
+        backbone=settings["backbone"],
+        seed=settings["seed"],
+        settings=digest,
+        teacher=teacher["srcc"],
+        student=student["srcc"],
+        teacher_holdout=report["holdout"]["teacher"]["srcc"],
+        student_holdout=report["holdout"]["student"]["srcc"],
+        teacher_covered=teacher["covered"],
+        student_covered=student["covered"],
+        holdout_covered=report["interval"]["student"]["coverage"],
+        uncovered=later[0]["uncovered"],
+        undone=sum(phase["step"] < 1 for phase in later),
+        teaching=first["seconds"],
+        adapting=sum(phase["seconds"] for phase in later),
+    )
+    is_new = not found.is_file()
+    with found.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(Row._fields)
+        writer.writerow(round(value, 4) if isinstance(value, float) else value for value in row)
+    return row
 
 
-def run_of(kept: Path, name: str, part: str, settings: dict[str, Any]) -> Path:
-    """The folder of a run."""
-    return kept / "runs" / f"{name} {part} {settings['backbone']} {settings['seed']}".replace(" ", "-")
+def read(found: Path) -> list[Row]:
+    """All rows of a file, if there is one."""
+    if not found.is_file():
+        return []
+    with found.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    words, whole = ("task", "part", "backbone", "settings"), ("seed", "undone")
+
+    def value(name: str, text: str) -> Any:
+        if name in words:
+            return text
+        return int(text) if name in whole else float(text) if text else None
+
+    return [Row(**{name: value(name, text) for name, text in line.items()}) for line in lines]
+
+
+def judged(scorer: ssiqa.Scorer, test: Path) -> dict[str, float]:
+    """How a scorer does on rated photos."""
+    truth = read_labeled_folder(test)
+    scores, ends = scorer.score([truth.root / image for image in truth.images], return_interval=True)
+    inside = (ends[:, 0] <= truth.labels) & (truth.labels <= ends[:, 1])
+    return {"srcc": float(stats.spearmanr(scores, truth.labels).statistic), "covered": float(inside.mean())}
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(to_json(content).encode()).hexdigest()[:12]
 
 
 def _phase_0(kept: Path, task: Task, settings: dict[str, Any]) -> Path:
-    config = {name: value for name, value in asdict(make_config(**settings)).items() if name not in LATER}
-    text = json.dumps([str(task.labeled), config], default=str, sort_keys=True)
-    return kept / "phase-0" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    identity = make_config(**settings).identity()
+    identity["settings"] = {name: value for name, value in identity["settings"].items() if name not in LATER}
+    return kept / "phase-0" / _digest([str(task.labeled), identity])
 
 
 def give_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
@@ -178,40 +254,49 @@ def keep_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) ->
             shutil.copy(file, teacher)
 
 
-def table(rows: dict[tuple[str, int], dict[str, Any]], teacher_alone: bool) -> str:
+def table(rows: list[Row], teacher_alone: bool) -> str:
     """Markdown: mean and deviation over seeds, and each seed's difference to the teacher it began with."""
-    parts = list(dict.fromkeys(part for part, _ in rows))
     lines = [
-        "| | SRCC on B | gain by seed | A's hold-out | change by seed | 90 % intervals: A | B |",
-        "|---|---:|---|---:|---|---:|---:|",
+        "| | SRCC on B | gain by seed | mean gain, 95 % | A's hold-out | change, 95 % | within 90 % intervals: A, B |",
+        "|---|---:|---|---:|---:|---:|---:|",
     ]
-    for part in parts:
-        found = [row for (of, _), row in rows.items() if of == part]
-
-        def values(scorer: str, what: str, found: list[dict[str, Any]] = found) -> NDArray[np.float64]:
-            return np.array([row[scorer][what] for row in found])
-
-        lines.append(_line(f"{part}: teacher", lambda what, values=values: values("teacher", what)))
-        if not teacher_alone:
-            before = values("teacher", "srcc"), values("teacher", "holdout")
-            lines.append(_line(part, lambda what, values=values: values("student", what), before))
+    for part in dict.fromkeys(row.part for row in rows):
+        lines += [
+            f"| {' | '.join(cells)} |" for cells in _cells([row for row in rows if row.part == part], teacher_alone)
+        ]
     return "\n".join(lines)
 
 
-def _line(
-    title: str,
-    values: Callable[[str], NDArray[np.float64]],
-    before: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
-) -> str:
-    def cells() -> Iterator[str]:
-        for number, what in enumerate(("srcc", "holdout")):
-            found = values(what)
-            yield f"{found.mean():.3f} ± {found.std():.3f}"
-            yield "" if before is None else " ".join(f"{change:+.3f}" for change in found - before[number])
-        for what in ("holdout_covered", "covered"):
-            yield f"{values(what).mean():.1%}"
+def _cells(rows: list[Row], teacher_alone: bool) -> Iterator[tuple[str, ...]]:
+    columns = {name: np.array(values) for name, values in zip(Row._fields, zip(*rows, strict=True), strict=True)}
 
-    return f"| {title} | " + " | ".join(cells()) + " |"
+    def spread(name: str) -> str:
+        return f"{columns[name].mean():.3f} ± {columns[name].std():.3f}"
+
+    part, covered = rows[0].part, f"{columns['teacher_covered'].mean():.1%}"
+    yield f"{part}: teacher", spread("teacher"), "", "", spread("teacher_holdout"), "", f", {covered}"
+    if teacher_alone:
+        return
+    gains = columns["student"] - columns["teacher"]
+    changes = columns["student_holdout"] - columns["teacher_holdout"]
+    yield (
+        part,
+        spread("student"),
+        " ".join(f"{gain:+.3f}" for gain in gains),
+        _mean(gains),
+        spread("student_holdout"),
+        _mean(changes),
+        f"{columns['holdout_covered'].mean():.1%}, {columns['student_covered'].mean():.1%}",
+    )
+
+
+def _mean(differences: np.ndarray[Any, Any]) -> str:
+    """Mean of paired differences, and Student's interval."""
+    mean = differences.mean()
+    if len(differences) < 2:
+        return f"{mean:+.3f}"
+    half = stats.sem(differences) * stats.t.ppf(0.975, len(differences) - 1)
+    return f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
 
 
 if __name__ == "__main__":

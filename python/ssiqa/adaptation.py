@@ -15,8 +15,9 @@ from ssiqa.errors import RunError
 from ssiqa.kernel_head import KernelHead
 from ssiqa.learner import Learner
 from ssiqa.material import Material, OnError, RatedPhotos, fingerprints, gather
-from ssiqa.phases import increment, refit, teach
+from ssiqa.phases import increment, teach
 from ssiqa.profile import Profile
+from ssiqa.refit import refit
 from ssiqa.results import Adaptation, finish, is_finished, load_finished, skipped_photos
 from ssiqa.run import PhaseRecord, Run, open_run
 

@@ -13,7 +13,7 @@ from ssiqa.files import sha256, to_json
 
 PRESETS = ("default", "paper")
 
-SCHEMA = 3
+SCHEMA = 4
 """Of what a run keeps; a run is only continued by the same."""
 
 
@@ -67,8 +67,9 @@ class Config:
             is a kernel ridge regression on its features, fitted to A's truth and all pseudo-labels, which a second view
             has its say in where there are several depths.
         short_side: Working resolution: pixels of a photo's shorter side.
-        grid: Scoring averages ``grid * grid`` crops.
-        weak_crops: Random crops per photo that are pooled into its features.
+        grid: A photo is scored by ``grid * grid`` crops, evenly spread; 0: whole, or where the network takes one size
+            alone by as few crops as cover it.
+        weak_crops: Random crops per photo that are pooled into its features; 0: those by which it is scored.
         holdout: Share (0..1, exclusive) of A that is never trained on.
         blocks: N, the number of blocks that B is cut into.
         replay_every: K1 and K2 of SDK-Sample, a pair, or one number for both: one exemplar for this many photos of A,
@@ -109,9 +110,9 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("short_side", "grid", "weak_crops", "blocks"):
+        for name in ("short_side", "blocks"):
             _require_whole(name, getattr(self, name), 1)
-        for name in ("feature_dim", "seed"):
+        for name in ("grid", "weak_crops", "feature_dim", "seed"):
             _require_whole(name, getattr(self, name), 0)
         if isinstance(self.replay_every, list):  # a pair, as JSON keeps it
             object.__setattr__(self, "replay_every", tuple(self.replay_every))
@@ -188,8 +189,8 @@ _DEFAULT = Config(
     teacher=Schedule(epochs=6, lr=1e-4, decay_every=3, warmup_epochs=1),
     student=None,
     short_side=384,
-    grid=3,
-    weak_crops=4,
+    grid=0,
+    weak_crops=0,
     blocks=1,
     teacher_share=0.5,
 )

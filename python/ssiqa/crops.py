@@ -16,6 +16,14 @@ def weak_crops(image: NDArray[np.uint8], count: int, preprocess: Preprocess, rng
     return _normalized(image, [_place(image, preprocess.crop, rng, flip=False) for _ in range(count)], preprocess)
 
 
+def scoring_crops(image: NDArray[np.uint8], preprocess: Preprocess) -> Tensor:
+    """What a ``(h, w, 3)`` working image is scored by: crops as ``(count, 3, crop, crop)`` float32, or the whole."""
+    if preprocess.whole:
+        return preprocess.normalize(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float())
+    places = preprocess.places(image.shape[0], image.shape[1])
+    return _normalized(image, [_core.Place(top, left, False) for top, left in places], preprocess)
+
+
 def strong_crop(image: NDArray[np.uint8], preprocess: Preprocess, rng: np.random.Generator) -> Tensor:
     """One random crop, mirrored every other time, as ``(1, 3, crop, crop)`` float32.
 

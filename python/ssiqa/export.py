@@ -51,9 +51,9 @@ class ScoringModule(nn.Module):
         working = self.preprocess.normalize(self.preprocess.working_images(images))
         # Row by row of the grid: activations of all its crops would outgrow what the C library keeps, and be faulted in
         # anew in each layer.
-        rows = [self.model.features(self.model.reader(row)) for row in self.preprocess.grid_rows(working)]
-        features = torch.stack([row.view(self.preprocess.grid, -1, row.shape[1]) for row in rows]).mean((0, 1))
-        scores = self.model.score(features).double() * (self.scale.sign * self.scale.std) + self.scale.mean
+        read = torch.cat([self.model.reader(row) for row in self.preprocess.grid_rows(working)])
+        features, own = self.model.see(read.view(-1, images.shape[0], read.shape[1]).transpose(0, 1))
+        scores = self.model.score(features, own).double() * (self.scale.sign * self.scale.std) + self.scale.mean
         return scores, self.novelty(features).double()
 
 

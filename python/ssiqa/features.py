@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import TypeAlias
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssiqa.crops import weak_crops
+from ssiqa.crops import scoring_crops, weak_crops
 from ssiqa.data import Photo
-from ssiqa.lanes import Lanes, batches
+from ssiqa.lanes import Lanes
 from ssiqa.network import Activations, Network
 from ssiqa.photos import MADE_BY, Photos
 from ssiqa.progress import Task
@@ -23,27 +21,26 @@ from ssiqa.seeding import generator
 
 # Photos whose features are handed out together: bounds the memory of a look at a million.
 _TOGETHER = 1024
-_CROPS_A_BATCH_ON_A_GPU = 256
-
-_Means: TypeAlias = "tuple[NDArray[np.float32], NDArray[np.float64]]"
+_VALUES_A_BATCH_ON_A_GPU = 256 * 3 * 224**2
 
 
 @dataclass(frozen=True)
 class Views:
-    """Per-photo means over weak crops.
+    """What is seen in photos, each by its weak crops.
 
     Attributes:
         features: ``(n, feature_dim)`` float32.
-        scores: ``(n,)`` float64 predictions from these on the internal scale.
+        own: ``(n,)`` float64, what the network's head says, on the internal scale.
+        scores: ``(n,)`` float64 predictions; the head's, where the model has no regression.
     """
 
     features: NDArray[np.float32]
+    own: NDArray[np.float64]
     scores: NDArray[np.float64]
 
     @staticmethod
     def join(parts: Sequence[Views]) -> Views:
-        features = np.concatenate([part.features for part in parts])
-        return Views(features, np.concatenate([part.scores for part in parts]))
+        return Views(*(np.concatenate(each) for each in zip(*(astuple(part) for part in parts), strict=True)))
 
 
 def predictions(looked: Iterable[Views]) -> NDArray[np.float64]:
@@ -52,11 +49,11 @@ def predictions(looked: Iterable[Views]) -> NDArray[np.float64]:
 
 
 class Observer:
-    """A network of this moment, looking at photos on weak augmentation: random crops, nothing else.
+    """A network of this moment, looking at photos on weak augmentation: random crops, or those of scoring.
 
-    The crops of a photo depend on the seed and its content alone, and on a CPU each photo is a forward pass of its own:
-    what is seen in it depends neither on the other photos nor on the phase, and what the frozen layers make of its
-    crops is kept in the cache. A GPU computes them anew.
+    Random crops depend on the seed and the photo's content alone, the others on its shape, and on a CPU each photo is a
+    forward pass of its own: what is seen in it depends neither on the other photos nor on the phase, and what the
+    frozen layers make of its crops is kept in the cache. A GPU computes them anew.
     """
 
     def __init__(self, network: Network, photos: Photos, crops: int, seed: int, task: Task, lanes: Lanes) -> None:
@@ -71,32 +68,42 @@ class Observer:
             photos: n photos.
             again: Whether later phases will look at them too, so that keeping activations pays.
         """
-        features: list[NDArray[np.float32]] = []
-        scores: list[NDArray[np.float64]] = []
-        for feature, score in self._each(photos, again):
-            features.append(feature)
-            scores.append(score)
-            self._task.advance(len(score))
-            if sum(map(len, scores)) >= _TOGETHER:
-                yield Views(np.concatenate(features), np.concatenate(scores))
-                features, scores = [], []
-        if scores:
-            yield Views(np.concatenate(features), np.concatenate(scores))
+        seen: list[Views] = []
+        for views in self._each(photos, again):
+            seen.append(views)
+            self._task.advance(len(views.scores))
+            if sum(len(views.scores) for views in seen) >= _TOGETHER:
+                yield Views.join(seen)
+                seen = []
+        if seen:
+            yield Views.join(seen)
 
-    def _each(self, photos: Sequence[Photo], again: bool) -> Iterator[_Means]:
+    def _each(self, photos: Sequence[Photo], again: bool) -> Iterator[Views]:
         if self._network.device.type == "cpu":
-            yield from self._lanes.map(lambda photo: self._see(self._activations(photo, again)), photos)
+            yield from self._lanes.map(lambda photo: self._see(*self._activations(photo, again)), photos)
             return
-        crops = self._lanes.map(self._cut, photos)  # ahead, while the GPU computes
-        for _ in batches(photos, size := max(1, _CROPS_A_BATCH_ON_A_GPU // self._crops)):
-            group = torch.cat(list(islice(crops, size))).pin_memory().to(self._network.device, non_blocking=True)
-            yield self._see(self._network.stem(group.contiguous(memory_format=torch.channels_last)))
+        group: list[Tensor] = []
+        for crops in self._lanes.map(self._cut, photos):  # ahead, while the GPU computes
+            alike = not group or crops.shape[1:] == group[0].shape[1:]
+            if not alike or sum(map(Tensor.numel, group)) >= _VALUES_A_BATCH_ON_A_GPU:
+                yield self._see_group(group)
+                group = []
+            group.append(crops)
+        if group:
+            yield self._see_group(group)
 
-    def _activations(self, photo: Photo, again: bool) -> Activations:
-        """What the frozen layers make of a photo's crops: from the cache, or computed and kept."""
+    def _see_group(self, group: list[Tensor]) -> Views:
+        batch = torch.cat(group).pin_memory().to(self._network.device, non_blocking=True)
+        stem = self._network.stem(batch.contiguous(memory_format=torch.channels_last))
+        return self._see(stem, [len(crops) for crops in group])
+
+    def _activations(self, photo: Photo, again: bool) -> tuple[Activations, list[int]]:
+        """What the frozen layers make of a photo's crops, from the cache, or computed and kept; and their number."""
         if not self._network.has_stem:
-            return (self._cut(photo),)
-        looked = f"{self._crops} crops, seed {self._seed}, {self._photos.preprocess}, {MADE_BY}"
+            crops = self._cut(photo)
+            return (crops,), [len(crops)]
+        which = f"{self._crops} crops, seed {self._seed}" if self._crops else "crops of scoring"
+        looked = f"{which}, {self._photos.preprocess}, {MADE_BY}"
         recipe = f"stem {self._network.fingerprint}, {looked}"
         keys = [
             hashlib.sha256(photo.digest + f"{recipe}, {part}".encode()).hexdigest()
@@ -105,7 +112,8 @@ class Observer:
         with self._photos.profile.stage("cache"):
             kept = [self._photos.cache.get(key) for key in keys]
         if all(part is not None for part in kept):
-            return tuple(_channels_first(torch.from_numpy(np.array(part))) for part in kept)
+            found = tuple(_channels_first(torch.from_numpy(np.array(part))) for part in kept)
+            return found, [len(found[0])]
         crops = self._cut(photo)
         with self._photos.profile.stage("forward"):
             activations = self._network.stem(crops)
@@ -113,18 +121,20 @@ class Observer:
             with self._photos.profile.stage("cache"):
                 for key, part in zip(keys, activations, strict=True):
                     self._photos.cache.put(key, _channels_last(part).contiguous().numpy())
-        return activations
+        return activations, [len(crops)]
 
     def _cut(self, photo: Photo) -> Tensor:
         image = self._photos.working(photo)
-        with self._photos.profile.stage("augment", images=self._crops):
+        with self._photos.profile.stage("augment", images=1):
+            if not self._crops:
+                return scoring_crops(image, self._photos.preprocess)
             rng = generator(self._seed, "weak", int.from_bytes(photo.digest, "little"))
             return weak_crops(image, self._crops, self._photos.preprocess, rng)
 
-    def _see(self, activations: Activations) -> _Means:
-        with self._photos.profile.stage("forward", images=len(activations[0])):
-            features, scores = self._judge(activations, self._crops)
-            return features.cpu().numpy(), scores.double().cpu().numpy()
+    def _see(self, activations: Activations, counts: list[int]) -> Views:
+        with self._photos.profile.stage("forward", images=sum(counts)):
+            features, own, scores = self._judge(activations, counts)
+            return Views(features.cpu().numpy(), own.double().cpu().numpy(), scores.double().cpu().numpy())
 
 
 def _channels_last(activations: Tensor) -> Tensor:

@@ -30,6 +30,11 @@ class Verdict(NamedTuple):
         return f"{done}, because it made the scores of A's hold-out worse (SRCC {self.srcc:.3f} with what stands)."
 
 
+def stands(srcc: float, floor: float) -> bool:
+    """Whether a phase that leaves this SRCC may stay; where that is undefined nothing can be said against it."""
+    return srcc >= floor or math.isnan(floor)
+
+
 class Guard:
     """The weights before a phase, to fall back on.
 
@@ -47,14 +52,14 @@ class Guard:
 
         Args:
             measure: SRCC on A's hold-out of the model as it is.
-            floor: The least that must be left of it; where it is undefined nothing can be said against the phase.
+            floor: The least that must be left of it.
         """
         after = self._weights()
         for step in STEPS:
             for weights, old, new in zip(self._model.trainable(), self._before, after, strict=True):
                 weights.copy_(torch.lerp(old, new, step))
             srcc = measure()
-            if srcc >= floor or math.isnan(floor):
+            if stands(srcc, floor):
                 return Verdict(step, srcc)
         for weights, old in zip(self._model.trainable(), self._before, strict=True):
             weights.copy_(old)

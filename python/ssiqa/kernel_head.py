@@ -23,21 +23,18 @@ class KernelHead(nn.Module):
         weights: ``(m,)``.
         gamma: Inverse squared width of the kernel.
         mean: What is said of a photo far from all of them.
-        own_share: Share (0..1) of the network's own score to which this is added: what the model goes by far from all
-            that was learnt.
     """
 
     centres: Tensor
     weights: Tensor
     gamma: Tensor
     mean: Tensor
-    own_share: Tensor
 
-    def __init__(self, centres: Tensor, weights: Tensor, gamma: float, mean: float, own_share: float) -> None:
+    def __init__(self, centres: Tensor, weights: Tensor, gamma: float, mean: float) -> None:
         super().__init__()
         self.register_buffer("centres", centres)
         self.register_buffer("weights", weights)
-        for name, value in (("gamma", gamma), ("mean", mean), ("own_share", own_share)):
+        for name, value in (("gamma", gamma), ("mean", mean)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
 
     @classmethod
@@ -49,23 +46,21 @@ class KernelHead(nn.Module):
         gamma: float,
         alpha: float,
         seed: int,
-        own_share: float,
     ) -> KernelHead:
-        """Learn what a share of the network's own scores leaves of targets, on at most 1,024 random rows as centres.
+        """Learn targets, on at most 1,024 random rows as centres.
 
         Args:
             features: ``(n, d)``.
-            targets: ``(n,)`` less that share.
+            targets: ``(n,)``.
             gamma: Inverse squared width of the kernel.
             alpha: Penalty.
             seed: Of the choice of centres.
-            own_share: Kept with it.
         """
         fitted = KernelRidge(gamma, alpha, random_state=seed, solver="nystrom", n_components=CENTRES)
         fitted.fit(features, targets)
         centres = torch.from_numpy(np.asarray(fitted.X_fit_, dtype=np.float32))
         weights = torch.from_numpy(np.asarray(fitted.dual_coef_, dtype=np.float64))
-        return cls(centres, weights, fitted.gamma_, float(fitted.y_mean_), own_share)
+        return cls(centres, weights, fitted.gamma_, float(fitted.y_mean_))
 
     @classmethod
     def restored(cls, state: Mapping[str, Tensor]) -> KernelHead | None:
@@ -75,7 +70,7 @@ class KernelHead(nn.Module):
         }
         if not mine:
             return None
-        head = cls(torch.empty_like(mine["centres"]), torch.empty_like(mine["weights"]), 0.0, 0.0, 0.0)
+        head = cls(torch.empty_like(mine["centres"]), torch.empty_like(mine["weights"]), 0.0, 0.0)
         head.load_state_dict(mine)
         return head
 

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ssiqa import train
 from ssiqa.cache import Cache
 from ssiqa.config import Config
-from ssiqa.features import Observer
+from ssiqa.features import Observer, Views
 from ssiqa.lanes import Lanes
 from ssiqa.material import RatedPhotos
 from ssiqa.models import build_model
@@ -23,6 +22,7 @@ from ssiqa.photos import Photos
 from ssiqa.preprocess import Preprocess
 from ssiqa.profile import Profile
 from ssiqa.progress import Task
+from ssiqa.reader import takes_any_size
 from ssiqa.seeding import generator
 
 
@@ -43,11 +43,18 @@ class Learner:
         self.profile = profile
         self.device = device
         weights = Path(config.weights) if config.weights else None
-        self.model = build_model(config.backbone, weights, config.feature_dim, config.seed, depths=config.depths).to(
-            device
+        model = build_model(
+            config.backbone,
+            weights,
+            config.feature_dim,
+            config.seed,
+            depths=config.depths,
+            own_share=config.teacher_share,
         )
+        self.model = model.to(device)
         self.model.freeze_first_layers(config.frozen)
-        self.preprocess = Preprocess.for_backbone(self.model.backbone, config.short_side, config.grid)
+        whole = config.grid == 0 and takes_any_size(self.model.reader)
+        self.preprocess = Preprocess.for_backbone(self.model.backbone, config.short_side, config.grid, whole)
         self.photos = Photos(self.preprocess, cache, profile)
         self._precision = precision
         self._network = self._cut()
@@ -60,19 +67,11 @@ class Learner:
     def _cut(self) -> Network:
         return Network(self.model, self.config.backbone, self.preprocess.crop, self.device, self._precision)
 
-    def score(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What the model, as it is, says of photos by their ``(n, feature_dim)`` features."""
+    def score(self, seen: Views) -> NDArray[np.float64]:
+        """What the model, as it is now, says of photos that were seen before."""
         with torch.inference_mode():
-            scores: NDArray[np.float64] = (
-                self.model.score(torch.from_numpy(features).to(self.device)).cpu().double().numpy()
-            )
-        return scores
-
-    def own(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What the network alone, as it is, says of them."""
-        with torch.inference_mode():
-            own: Tensor = self.model.head(torch.from_numpy(features).to(self.device)).squeeze(-1)
-            scores: NDArray[np.float64] = own.cpu().double().numpy()
+            features, own = (torch.from_numpy(array).float().to(self.device) for array in (seen.features, seen.own))
+            scores: NDArray[np.float64] = self.model.score(features, own).double().cpu().numpy()
         return scores
 
     @contextmanager

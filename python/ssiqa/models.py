@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ssiqa.errors import SsiqaError, WeightsError
 from ssiqa.kernel_head import KernelHead
-from ssiqa.reader import Reader
+from ssiqa.reader import Reader, pool_moments
 from ssiqa.standard import Standard
 
 logger = logging.getLogger("ssiqa")
@@ -24,27 +24,32 @@ EMBEDDED_BACKBONE = "tf_efficientnet_lite0"
 
 
 class QualityModel(nn.Module):
-    """Crops to quality features and a quality score on the internal scale.
+    """Photos, by several crops of each, to quality features and a quality score on the internal scale.
 
     Attributes:
         reader: What it sees of a crop.
         standard: Brings several depths on one footing; the identity for one.
         projection: Linear map to ``feature_dim`` features, or the identity.
         head: Linear map of the features to one score.
-        regression: What is added to a share of the head's score; None where the head is all there is.
+        own_share: Share (0..1) of the head's score in that of a model with a regression: what it goes by far from all
+            that was learnt.
+        regression: What is added to that share; None where the head is all there is.
         feature_dim: Number of features, the dimension in which kernel ridge regression works.
     """
 
-    def __init__(self, reader: Reader, feature_dim: int | None = None) -> None:
+    def __init__(self, reader: Reader, feature_dim: int | None = None, own_share: float = 0.0) -> None:
         """
         Args:
             reader: The backbone, and where it is read.
             feature_dim: Number of features; without it all that is read, and no projection.
+            own_share: As the attribute.
         """
         super().__init__()
         read = sum(reader.widths)
         self.feature_dim = feature_dim or read
         self.reader = reader
+        self._widths = reader.widths if reader.depths else ()
+        self.own_share = own_share
         self.standard: Standard | nn.Identity = Standard(reader.widths) if len(reader.widths) > 1 else nn.Identity()
         self.projection = nn.Linear(read, feature_dim, bias=False) if feature_dim else nn.Identity()
         self.head = nn.Linear(self.feature_dim, 1)
@@ -58,22 +63,33 @@ class QualityModel(nn.Module):
         return self.reader.backbone
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised ``(n, 3, crop, crop)`` to features ``(n, feature_dim)`` and scores ``(n,)``."""
-        features = self.features(self.reader(crops))
-        return features, self.score(features)
+        """Normalised ``(n, 3, crop, crop)``, a photo each, to features ``(n, feature_dim)`` and scores ``(n,)``."""
+        features, own = self.see(self.reader(crops)[:, None])
+        return features, self.score(features, own)
 
-    def features(self, read: Tensor) -> Tensor:
-        """What the reader gives to features ``(n, feature_dim)``."""
-        features: Tensor = self.projection(self.standard(read))
-        return features
+    def see(self, read: Tensor) -> tuple[Tensor, Tensor]:
+        """What the reader gives of each crop, ``(n, crops, d)``, to features of the photos, ``(n, feature_dim)``, and
+        what the head says of them, ``(n,)``, both float32.
 
-    def score(self, features: Tensor) -> Tensor:
-        """Features ``(n, feature_dim)``, each of a crop or the mean of several, to scores ``(n,)``."""
-        own: Tensor = self.head(features).squeeze(-1)
+        Features of depths are of a photo's crops as if they were one image. The head, which was trained on crops, says
+        what it says of them on average.
+        """
+        own = self.own(read).float().mean(1)
+        photos = pool_moments(read, self._widths) if self._widths else read.mean(1)
+        features: Tensor = self.projection(self.standard(photos))
+        return features.float(), own
+
+    def own(self, read: Tensor) -> Tensor:
+        """What the reader gives, ``(..., d)``, to what the head says of it, ``(...)``."""
+        scores: Tensor = self.head(self.projection(self.standard(read))).squeeze(-1)
+        return scores
+
+    def score(self, features: Tensor, own: Tensor) -> Tensor:
+        """What :meth:`see` gives to scores ``(n,)``."""
         if self.regression is None:
             return own
         added: Tensor = self.regression(features)
-        return added + self.regression.own_share * own.float()
+        return added + self.own_share * own
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Become the model of a ``state_dict``, with its regression or without."""
@@ -124,6 +140,7 @@ def build_model(
     seed: int = 0,
     *,
     depths: bool = False,
+    own_share: float = 0.0,
 ) -> QualityModel:
     """A :class:`QualityModel` on pretrained weights; its head gives 0, the mean of A, until it is trained.
 
@@ -134,6 +151,7 @@ def build_model(
         feature_dim: Size of a linear projection between backbone and head; without it what is read is used.
         seed: Of the projection's initial weights.
         depths: Read the backbone at several depths; one that cannot be is read at its pooled output, which is logged.
+        own_share: That of :class:`QualityModel`.
 
     Raises:
         WeightsError: Unknown backbone, one that gives no vector of features, unreadable or unfitting file, or a hub
@@ -151,7 +169,7 @@ def build_model(
     reader = _reader(backbone, module.to(memory_format=torch.channels_last), depths)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return QualityModel(reader, feature_dim)
+        return QualityModel(reader, feature_dim, own_share)
 
 
 def _reader(backbone: str, module: nn.Module, depths: bool) -> Reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ from ssiqa.models import QualityModel
 from ssiqa.stem import halve
 
 Activations: TypeAlias = "tuple[Tensor, ...]"
-Judge: TypeAlias = "Callable[[Activations, int], tuple[Tensor, Tensor]]"
+Judge: TypeAlias = "Callable[[Activations, Sequence[int]], tuple[Tensor, Tensor, Tensor]]"
 
 
 class Network:
@@ -67,12 +67,12 @@ class Network:
     def train_scores(self, activations: Activations) -> Tensor:
         """What the stem gave to scores ``(n,)``, in training mode, with gradients."""
         with self._autocast():
-            scores = self.model.score(self.model.features(self._training_rest(*activations)))
+            scores = self.model.own(self._training_rest(*activations))
         return scores.float()
 
     def judge(self) -> Judge:
-        """A function from what the stem gives of photos of so many crops each to their means, float32: features
-        ``(n, feature_dim)``, and scores ``(n,)`` of these.
+        """A function from what the stem gives of the crops of n photos, and how many each has, to features
+        ``(n, feature_dim)``, what the head says ``(n,)``, and scores ``(n,)``, all float32.
 
         It keeps the weights of this moment, without gradients.
         """
@@ -80,11 +80,12 @@ class Network:
         model = copy.deepcopy(self.model, {id(self.model.reader): None})  # all but the reader
 
         @torch.inference_mode()
-        def judge(activations: Activations, crops: int) -> tuple[Tensor, Tensor]:
+        def judge(activations: Activations, counts: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
             with self._autocast():
-                features = model.features(rest(*activations))
-            features = features.float().view(-1, crops, features.shape[1]).mean(1)
-            return features, model.score(features)
+                read = rest(*activations)
+                seen = [model.see(crops[None]) for crops in read.split(list(counts))]
+            features, own = (torch.cat(parts) for parts in zip(*seen, strict=True))
+            return features, own, model.score(features, own)
 
         return judge
 

@@ -6,7 +6,7 @@ leaves of the early layers, at the last one, what that set asked for; photos of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from posixpath import commonpath
 from typing import Any
@@ -17,6 +17,7 @@ from timm.models import group_parameters
 from torch import Tensor, fx, nn
 
 from ssiqa.errors import WeightsError
+from ssiqa.torchscript import torchscript
 
 MOST_LAYERS = 7
 """Layers that are listened to beside the last; evenly spread where a backbone has more."""
@@ -38,6 +39,41 @@ def moments(activations: Tensor, channels_last: bool) -> Tensor:
     return torch.cat([mean, (variance + 1e-6).sqrt()], 1)
 
 
+def pool_moments(read: Tensor, widths: Sequence[int]) -> Tensor:
+    """Means and standard deviations of several crops of a photo to those over all their places.
+
+    Args:
+        read: ``(n, crops, sum of widths)``, for each depth means and standard deviations of as many channels.
+        widths: Number of both together, for each depth.
+    """
+    pooled = []
+    for depth in torch.split(read.float(), list(widths), dim=2):
+        means, deviations = depth.chunk(2, dim=2)
+        mean = means.mean(1)
+        pooled += [mean, (deviations.square() + (means - mean[:, None]).square()).mean(1).sqrt()]
+    return torch.cat(pooled, 1)
+
+
+def takes_any_size(reader: Reader) -> bool:
+    """Whether it, and a trace of it on images of one size, read images of another shape alike."""
+    trained: Any = reader.backbone.pretrained_cfg
+    channels, height, width = trained["input_size"]
+    noise = torch.Generator().manual_seed(0)
+    device = next(reader.backbone.parameters()).device
+    one, other = (
+        torch.randn(1, channels, height + more, width + 2 * more, generator=noise).to(device) for more in (0, 33)
+    )
+    was_training = reader.training
+    try:
+        with torch.no_grad(), torchscript():
+            traced = torch.jit.trace(reader.eval(), one, check_trace=False)  # type: ignore[no-untyped-call]
+            return torch.allclose(traced(other), reader(other), rtol=1e-3, atol=1e-3)
+    except Exception:  # anything that a network may raise
+        return False
+    finally:
+        reader.train(was_training)
+
+
 class _Features(nn.Module):
     """A backbone without its pooling, as a module: where one is called, tracing looks for functions to keep whole."""
 
@@ -51,6 +87,7 @@ class Reader(nn.Module):
 
     Attributes:
         backbone: A timm model without classifier.
+        depths: Whether it is read at several depths.
         widths: How many features each depth gives; the pooled output is one depth.
     """
 
@@ -66,7 +103,7 @@ class Reader(nn.Module):
         """
         super().__init__()
         self.backbone = backbone
-        self._depths = depths
+        self.depths = depths
         self._features = _Features(backbone) if depths else nn.Identity()
         self._channels_last = str(getattr(backbone, "output_fmt", "")) == "NHWC"
         trained: Any = backbone.pretrained_cfg
@@ -83,7 +120,7 @@ class Reader(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Normalised ``(n, 3, crop, crop)`` to ``(n, sum of widths)``."""
-        if self._depths:
+        if self.depths:
             return torch.cat(self._read(crops), 1)
         pooled: Tensor = self.backbone(crops)
         return pooled
@@ -103,7 +140,7 @@ class Reader(nn.Module):
         return depths
 
     def _look_through(self, image: Tensor) -> tuple[int, ...]:
-        if self._depths:
+        if self.depths:
             for layer in _evenly(_layers(self.backbone), MOST_LAYERS):
                 self.backbone.get_submodule(layer).register_forward_hook(_leave)
             return tuple(depth.shape[1] for depth in self._read(image))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+logger = logging.getLogger("ssiqa")
 
 COVERED = 0.95
 """Share of A's own hold-out that counts as covered."""
@@ -51,3 +54,10 @@ def coverage(stds: NDArray[np.float64] | None, holdout_stds: NDArray[np.float64]
         return None
     limit = float(np.quantile(holdout_stds, COVERED))
     return Coverage(limit, float(np.mean(stds > limit)))
+
+
+def warned(found: Coverage | None, phase: int) -> Coverage | None:
+    """The coverage of a phase's block; where it is low, that is said once in a run."""
+    if phase == 1 and found is not None and found.is_low:
+        logger.warning("%s", found)
+    return found

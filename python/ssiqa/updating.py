@@ -76,7 +76,7 @@ def update(
         parent.load_weights(learner.model, last)
         if config.student is None:
             learner.settle()
-        return PhaseRecord(phase=0, losses=[], seconds=0.0, holdout_srcc=parent.records[0].holdout_srcc)
+        return replace(parent.records[0], losses=[], seconds=0.0)
 
     folder = Path(output_dir or f"{old}-to-{Path(unlabeled_dir).resolve().name}")
     config = replace(_config(report["settings"], weights, old), blocks=blocks)

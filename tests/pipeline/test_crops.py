@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssiqa import _core
-from ssiqa.crops import strong_crop, weak_crops
+from ssiqa.crops import scoring_crops, strong_crop, weak_crops
 from ssiqa.preprocess import Preprocess
 
 IMAGENET = Preprocess(40, 32, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -42,6 +44,13 @@ def test_read_only_memory() -> None:
 
 def weak(image: np.ndarray, seed: int) -> torch.Tensor:
     return weak_crops(image, 4, IMAGENET, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("preprocess", [IMAGENET, replace(IMAGENET, grid=0), replace(IMAGENET, grid=0, whole=True)])
+def test_crops_of_scoring_are_those_of_the_exported_file(preprocess: Preprocess) -> None:
+    image = picture(40, 75)
+    rows = preprocess.grid_rows(torch.from_numpy(image).permute(2, 0, 1)[None].float())
+    assert torch.equal(scoring_crops(image, preprocess), preprocess.normalize(torch.cat(rows)))
 
 
 def test_crops_are_random_by_the_generator_alone() -> None:

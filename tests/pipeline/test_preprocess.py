@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,8 +12,8 @@ from ssiqa.preprocess import Preprocess
 HALF = (0.5, 0.5, 0.5)
 
 
-def make(short_side: int = 64, crop: int = 32, grid: int = 3) -> Preprocess:
-    return Preprocess(short_side, crop, grid, HALF, HALF)
+def make(short_side: int = 64, crop: int = 32, grid: int = 3, whole: bool = False) -> Preprocess:
+    return Preprocess(short_side, crop, grid, HALF, HALF, whole)
 
 
 @given(st.integers(1, 300), st.integers(1, 300))
@@ -41,6 +43,29 @@ def test_grid_reaches_all_borders_evenly() -> None:
     assert [row.shape for row in rows] == [(3, 3, 32, 32)] * 3
     corners = [(int(crop[0, 0, 0]) // 96, int(crop[0, 0, 0]) % 96) for row in rows for crop in row]
     assert corners == [(top, left) for top in (0, 16, 32) for left in (0, 32, 64)]
+
+
+@given(st.integers(64, 256), st.booleans())
+def test_as_few_crops_as_cover_a_photo(longer: int, upright: bool) -> None:
+    """No crop more than it takes, and nothing between them; at the far border less than a pixel a crop is left."""
+    height, width = (longer, 64) if upright else (64, longer)
+    preprocess = make(grid=0)
+    places = preprocess.places(height, width)
+    working = torch.arange(height * width).float().view(1, 1, height, width).expand(2, 3, -1, -1)
+    (crops,) = preprocess.grid_rows(working)
+    assert torch.equal(crops, torch.cat([working[..., top : top + 32, left : left + 32] for top, left in places]))
+    for side, offsets in ((height, {top for top, _ in places}), (width, {left for _, left in places})):
+        ordered = sorted(offsets)
+        assert ordered[0] == 0
+        assert all(after - before <= 32 for before, after in pairwise(ordered))
+        assert side - len(ordered) < ordered[-1] + 32 <= side
+        assert len(ordered) == -(-side // 32)
+
+
+def test_a_photo_that_is_seen_whole_is_not_cut() -> None:
+    working = torch.randn(2, 3, 64, 101)
+    (whole,) = make(grid=0, whole=True).grid_rows(working)
+    assert torch.equal(whole, working)
 
 
 def test_single_crop_is_central() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from ssiqa import train
@@ -15,7 +17,7 @@ from ssiqa.errors import SsiqaError
 from ssiqa.lanes import Lanes
 from ssiqa.models import QualityModel, build_model
 from ssiqa.network import Network
-from ssiqa.reader import MOST_LAYERS, Reader, moments
+from ssiqa.reader import MOST_LAYERS, Reader, moments, pool_moments, takes_any_size
 from ssiqa.standard import BEYOND, NORM, Standard
 
 from .conftest import BACKBONE
@@ -35,6 +37,41 @@ def test_moments_are_those_of_each_channel() -> None:
     assert torch.allclose(moments(images.permute(0, 2, 3, 1), channels_last=True), found, atol=1e-6)
     tokens = images.flatten(2).transpose(1, 2)
     assert torch.allclose(moments(tokens, channels_last=False), found, atol=1e-6)
+
+
+@given(st.integers(1, 4), st.integers(1, 4))
+def test_pooled_moments_are_those_of_one_image(rows: int, columns: int) -> None:
+    """Of tiles that together are the image, at two depths."""
+    generator = torch.Generator().manual_seed(rows + 10 * columns)
+    images = [torch.randn(2, channels, 6 * rows, 5 * columns, generator=generator) + 3 for channels in (4, 7)]
+    whole = torch.cat([moments(image, channels_last=False) for image in images], 1)
+    tiles = [
+        torch.cat([moments(part, channels_last=False) for part in parts], 1)
+        for parts in zip(*(_tiles(image) for image in images), strict=True)
+    ]
+    assert torch.allclose(pool_moments(torch.stack(tiles, 1), (8, 14)), whole, atol=1e-4)
+
+
+def _tiles(image: torch.Tensor) -> list[torch.Tensor]:
+    return [tile for row in image.split(6, dim=2) for tile in row.split(5, dim=3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"),
+    [("test_efficientnet", True), ("tf_efficientnet_lite0", True), ("resnet18", True), ("test_vit", False)],
+)
+def test_who_takes_images_of_any_size(name: str, takes: bool) -> None:
+    backbone = timm.create_model(name, pretrained=False, num_classes=0)
+    assert takes_any_size(Reader(name, backbone, depths=True)) is takes
+
+
+def test_a_trace_that_remembers_a_size_is_found_out() -> None:
+    """A network that runs on any size, but counts places while it is traced."""
+    backbone = timm.create_model("resnet18", pretrained=False, num_classes=0)
+    reader = Reader("resnet18", backbone)
+    last = backbone.layer4.forward
+    backbone.layer4.forward = lambda x: last(x) * int(x.shape[-1])
+    assert not takes_any_size(reader)
 
 
 def test_depths_are_the_outputs_of_the_layers() -> None:
@@ -63,7 +100,7 @@ def test_families_in_halves_and_in_threads(name: str) -> None:
     assert network.has_stem
     with torch.no_grad():
         features, _ = model.eval()(crops)
-        judged, _ = network.judge()(network.stem(crops), 1)
+        judged, _, _ = network.judge()(network.stem(crops), [1] * len(crops))
         with Lanes(4) as lanes:
             one_by_one = torch.cat(list(lanes.map(lambda crop: model(crop[None])[0], crops)))
     for found in (judged, one_by_one):

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 import ssiqa
-from ssiqa import phases, views
+from ssiqa import refit, views
 from ssiqa.kernel_head import CENTRES, KernelHead
 from ssiqa.krr import KernelRidge
 from ssiqa.models import build_model
@@ -68,7 +70,7 @@ def test_the_student_of_one_block_is_the_teacher_of_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Other labels of the first block make other scores of the second, as teacher."""
-    real = phases._labels
+    real = refit._labels
     blocks: list[int] = []
 
     def other(learner: Any, new: Any) -> Any:
@@ -76,7 +78,7 @@ def test_the_student_of_one_block_is_the_teacher_of_the_next(
         labels, apart = real(learner, new)
         return (labels + np.linspace(0, 0.5, len(labels)) if len(blocks) == 1 else labels), apart
 
-    monkeypatch.setattr(phases, "_labels", other)
+    monkeypatch.setattr(refit, "_labels", other)
     changed = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "tolerance": 2})
     for before, after in zip(rows(run), rows(changed), strict=True):
         assert before["image"] == after["image"]
@@ -91,7 +93,7 @@ def test_same_seed_same_student_also_after_an_interruption(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = phases.refit
+    real = refit.refit
 
     def interrupted(learner: Any, material: Any, block: int, *rest: Any) -> Any:
         if block == 1:
@@ -115,7 +117,7 @@ def test_a_student_that_costs_a_too_much_is_undone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Labels of B that are mirrored spoil the regression on A: then the student is the teacher, and that is said."""
-    monkeypatch.setattr(phases, "_labels", lambda learner, new: (-5 * new.scores, 0.0))
+    monkeypatch.setattr(refit, "_labels", lambda learner, new: (-5 * new.scores, 0.0))
     with caplog.at_level(logging.WARNING, "ssiqa"):
         spoilt = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "tolerance": 1e-6})
     assert not spoilt.report["adapted"]
@@ -149,14 +151,30 @@ def test_a_single_depth_has_one_view(
     assert all(row["pseudo_label"] == row["teacher_score"] for row in rows(one))
 
 
-def test_far_from_all_photos_the_network_has_its_say(run: ssiqa.Adaptation, regressed: dict[str, Any]) -> None:
+def test_far_from_all_photos_the_network_has_its_say(regressed: dict[str, Any]) -> None:
     """There nothing is left of the regression but its mean, and scores differ as those of half the network do."""
-    model = build_model(regressed["backbone"], regressed["weights"], depths=True)
-    model.restore({name: torch.from_numpy(kept) for name, kept in student_weights(run.output_dir).items()})
-    far = 1e3 * torch.randn(2, model.feature_dim, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        own, score = model.head(far).squeeze(-1), model.score(far)
-    assert float(score[0] - score[1]) == pytest.approx(0.5 * float(own[0] - own[1]), rel=1e-4)
+    model = build_model(regressed["backbone"], regressed["weights"], depths=True, own_share=0.5)
+    rng = np.random.default_rng(0)
+    near, targets = rng.normal(size=(30, model.feature_dim)).astype(np.float32), rng.normal(size=30)
+    model.regression = KernelHead.fit(near, targets, gamma=1e-3, alpha=0.1, seed=0)
+    own = torch.tensor([-1.0, 2.0])
+    score = model.score(1e3 + torch.zeros(2, model.feature_dim), own)
+    assert float(score[1] - score[0]) == pytest.approx(0.5 * 3)
+
+
+@pytest.mark.parametrize("backbone", ["test_efficientnet", "test_vit"])
+def test_a_run_sees_photos_as_its_scorers_do(
+    labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path, backbone: str
+) -> None:
+    """Whole where the network takes any size, and otherwise by crops that cover them."""
+    save_file(timm.create_model(backbone, pretrained=False).state_dict(), tmp_path / "weights.safetensors")
+    covered = {"backbone": backbone, "weights": tmp_path / "weights.safetensors", "grid": 0, "weak_crops": 0}
+    run = ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **{**regressed, **covered})
+    assert run.student.card["preprocess"]["whole"] is (backbone == "test_efficientnet")
+    first = [row for row in rows(run) if row["block"] == "1"]
+    said = np.array([float(row["teacher_score"]) for row in first])
+    scored = run.teacher.score([unlabeled / row["image"] for row in first])
+    assert np.abs(said - scored).max() < 1e-4 * run.teacher.scale.span
 
 
 def test_mixed_precision_is_near(
@@ -170,7 +188,7 @@ def test_mixed_precision_is_near(
 def test_the_head_is_the_regression_that_was_fitted() -> None:
     rng = np.random.default_rng(0)
     features, targets = rng.normal(size=(200, 12)).astype(np.float32), rng.normal(size=200)
-    head = KernelHead.fit(features, targets, gamma=0.05, alpha=0.1, seed=3, own_share=0.25)
+    head = KernelHead.fit(features, targets, gamma=0.05, alpha=0.1, seed=3)
     expected = KernelRidge(0.05, 0.1).fit(features.astype(np.float64), targets).predict(features.astype(np.float64))
     found = head(torch.from_numpy(features))
     assert found.dtype == torch.float32
@@ -179,8 +197,9 @@ def test_the_head_is_the_regression_that_was_fitted() -> None:
     assert again is not None
     assert torch.equal(again(torch.from_numpy(features)), found)
     assert KernelHead.restored({"head.weight": torch.zeros(1)}) is None
-    many = KernelHead.fit(rng.normal(size=(1500, 3)).astype(np.float32), rng.normal(size=1500), gamma=1.0, alpha=1.0,
-                          seed=0, own_share=0.0)  # fmt: skip
+    many = KernelHead.fit(
+        rng.normal(size=(1500, 3)).astype(np.float32), rng.normal(size=1500), gamma=1.0, alpha=1.0, seed=0
+    )
     assert len(many.centres) == CENTRES
 
 

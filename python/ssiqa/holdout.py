@@ -1,0 +1,32 @@
+"""A's hold-out, by which each phase is measured: what it says of scores, and what a phase must leave of that."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssiqa.config import Config
+from ssiqa.features import predictions
+from ssiqa.learner import Learner
+from ssiqa.material import Material
+from ssiqa.metrics import agreement
+from ssiqa.run import PhaseRecord
+
+
+def measure(learner: Learner, material: Material, phase: int) -> float:
+    """SRCC of the learner as it is, on weak crops."""
+    with learner.observing(phase, len(material.holdout), "hold-out") as observer:
+        scores = predictions(observer.look(material.holdout_photos, again=True))
+    return srcc(scores, material)
+
+
+def srcc(scores: NDArray[np.float64], material: Material) -> float:
+    """Of scores of the hold-out, on the internal scale, with its truth; not-a-number where it is undefined."""
+    return agreement(scores, material.labeled.scale.to_internal(material.holdout_labels)).srcc
+
+
+def floor(teacher: PhaseRecord, config: Config) -> float:
+    """What a phase must leave of the SRCC; not-a-number where that of phase 0 is undefined."""
+    return math.nan if teacher.holdout_srcc is None else teacher.holdout_srcc - config.tolerance

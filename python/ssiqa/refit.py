@@ -1,0 +1,147 @@
+"""The phases of a network that stays: the student is a regression, fitted to A's truth and to B's pseudo-labels."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssiqa import distill, holdout, trust
+from ssiqa.features import Views
+from ssiqa.guard import Verdict, stands
+from ssiqa.kernel_head import KernelHead
+from ssiqa.krr import KernelRidge
+from ssiqa.learner import Learner
+from ssiqa.material import Material, RatedPhotos
+from ssiqa.run import PhaseRecord
+from ssiqa.views import FEWEST, second_view
+
+logger = logging.getLogger("ssiqa")
+
+
+def begin(learner: Learner, material: Material) -> KernelRidge:
+    """The settled network scores together with a regression on A from now on; how that was chosen."""
+    truth = material.truth
+    with learner.observing(0, len(truth.photos)) as observer:
+        known = Views.join(list(observer.look(truth.photos, again=True)))
+    with learner.profile.stage("regression", images=len(truth.photos)):
+        fitted = distill.regression(known, truth.targets, material.train_groups, learner.config)
+        assert fitted is not None, "Config has krr with such a student"
+        learner.model.regression = _head(learner, [_left(learner, known, truth.targets)], fitted.gamma_, fitted.alpha_)
+    return fitted
+
+
+def refit(
+    learner: Learner, material: Material, block: int, records: list[PhaseRecord], inherited: KernelHead | None
+) -> PhaseRecord:
+    """Phase ``block + 1``: the learner labels the block as teacher, and the student is a regression on what was learnt
+    so far, the truth of A and the labels of this block and earlier ones.
+
+    Args:
+        learner: Settled; its model scores as the teacher.
+        material: The run's photos.
+        block: Number of the block.
+        records: Those of the phases so far.
+        inherited: The regression of an earlier run, which is learnt again by its own centres.
+    """
+    started, profile, truth = time.perf_counter(), learner.profile, material.truth
+    phase, photos, (first, *later) = block + 1, material.block_photos(block), records
+    standing = [record for record in later if record.step > 0]
+    earlier = [RatedPhotos(material.block_photos(record.phase - 1), record.targets) for record in standing]
+    looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
+    with learner.observing(phase, sum(map(len, looked_at))) as observer:
+        new, known, unseen, *old = (Views.join(list(observer.look(these, again=True))) for these in looked_at)
+    with profile.stage("regression", images=len(known.scores) + len(new.scores)):
+        assert first.gamma is not None, "phase 0 chose it"
+        assert first.alpha is not None, "phase 0 chose it"
+        of_a = KernelRidge(first.gamma, first.alpha).fit(known.features.astype(np.float64), truth.targets)
+        _, stds = of_a.predict(new.features.astype(np.float64), return_std=True)
+        of_holdout, holdout_stds = of_a.predict(unseen.features.astype(np.float64), return_std=True)
+        labels, disagreement = _labels(learner, new)
+        noise = _together(standing, disagreement, len(labels)) / of_a.scale_ if of_a.scale_ > 0 else 0.0
+        alpha = max(first.alpha, noise**2)
+        learnt = [_left(learner, known, truth.targets), _left(learner, new, labels)]
+        learnt += [_left(learner, views, rated.targets) for views, rated in zip(old, earlier, strict=True)]
+        if inherited is not None:
+            learnt.append(_remembered(inherited, known))
+        student = _head(learner, learnt, first.gamma, alpha)
+    coverage = trust.warned(trust.coverage(stds, holdout_stds), phase)
+    verdict = _settle(learner, student, unseen, material, holdout.floor(first, learner.config))
+    if verdict.step < 1:
+        logger.warning("Phase %d: %s", phase, verdict)
+    return PhaseRecord(
+        phase=phase,
+        losses=[],
+        seconds=time.perf_counter() - started,
+        photos=material.block_names(block),
+        pseudo_labels=labels.tolist(),
+        teacher_scores=new.scores.tolist(),
+        exemplars=[len(truth.photos), *(len(rated.photos) for rated in earlier)],
+        gamma=first.gamma,
+        alpha=alpha,
+        loo_rmse=first.loo_rmse,
+        stds=stds.tolist(),
+        std_limit=None if coverage is None else coverage.limit,
+        uncovered=None if coverage is None else coverage.uncovered,
+        disagreement=disagreement,
+        label_srcc=holdout.srcc(unseen.scores, material),
+        regression_srcc=holdout.srcc(of_holdout, material),
+        holdout_srcc=verdict.srcc,
+        step=verdict.step,
+    )
+
+
+_Learnt = tuple[NDArray[np.float32], NDArray[np.float64]]
+
+
+def _left(learner: Learner, seen: Views, targets: NDArray[np.float64]) -> _Learnt:
+    """Features, and what the network's own share leaves of targets."""
+    return seen.features, targets - learner.model.own_share * seen.own
+
+
+def _remembered(inherited: KernelHead, known: Views) -> _Learnt:
+    """The centres of an earlier run's regression that are not A's, whose truth is there, and what it said of them."""
+    truth = {row.tobytes() for row in known.features}
+    centres = inherited.centres.numpy()
+    centres = centres[[row.tobytes() not in truth for row in centres]]
+    return centres, inherited(torch.from_numpy(centres)).double().numpy()
+
+
+def _head(learner: Learner, learnt: list[_Learnt], gamma: float, alpha: float) -> KernelHead:
+    features, left = (np.concatenate(parts) for parts in zip(*learnt, strict=True))
+    return KernelHead.fit(features, left, gamma=gamma, alpha=alpha, seed=learner.config.seed).to(learner.device)
+
+
+def _settle(learner: Learner, student: KernelHead, unseen: Views, material: Material, floor: float) -> Verdict:
+    """The student in the teacher's place, or where A's hold-out forbids it the teacher as it was."""
+    teacher, learner.model.regression = learner.model.regression, student
+    srcc = holdout.srcc(learner.score(unseen), material)
+    if stands(srcc, floor):
+        return Verdict(1.0, srcc)
+    learner.model.regression = teacher
+    return Verdict(0.0, holdout.srcc(unseen.scores, material))
+
+
+def _labels(learner: Learner, new: Views) -> tuple[NDArray[np.float64], float | None]:
+    """Pseudo-labels of a block, and how far apart its two views are, root mean squared; None with one view."""
+    *others, last = learner.model.reader.widths
+    if not others:
+        logger.info("Labels are the teacher's alone: a network that is read at one depth has no second view.")
+        return new.scores, None
+    if len(new.scores) < FEWEST:
+        logger.info("Labels are the teacher's alone: a second view takes %d photos or more.", FEWEST)
+        return new.scores, None
+    seen = second_view(new.features[:, -last:], new.scores, learner.config.seed)
+    return (new.scores + seen) / 2, float(np.sqrt(np.mean((new.scores - seen) ** 2)))
+
+
+def _together(earlier: list[PhaseRecord], disagreement: float | None, photos: int) -> float:
+    """How far apart views are in all blocks so far: what is taken for the noise of their labels."""
+    measured = [(record.disagreement, len(record.photos)) for record in earlier] + [(disagreement, photos)]
+    known = [(apart, count) for apart, count in measured if apart is not None]
+    if not known:
+        return 0.0
+    return float(np.sqrt(np.average([apart**2 for apart, _ in known], weights=[count for _, count in known])))
