@@ -12,8 +12,8 @@ DATA holds biq2021 (ss01, ss03_unlabeled, ss03_test, ss03_unlabeled_oracle.csv) 
 
 Near has every part of the paper's method, with this backbone's schedule; the others have what `adapt` does by default.
 Each finished run is a line of the file of what was found, and is not made again; FOLDER keeps decoded photos and phase
-0, which runs with the same teacher share: the command goes on where it was stopped. Labels of B are looked at in the
-last step alone.
+0, which runs with the same teacher share: the command goes on where it was stopped. Where the time of a run went is
+printed. Labels of B are looked at in the last step alone.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Task(NamedTuple):
     unlabeled: Path
     test: Path
     parts: dict[str, dict[str, Any]]
+    same_scale: bool = True
 
 
 class Row(NamedTuple):
@@ -72,7 +73,8 @@ class Row(NamedTuple):
         student: The same, adapted.
         teacher_holdout: SRCC on A's hold-out.
         student_holdout: The same, adapted.
-        teacher_covered: Share of B's test photos whose opinion the teacher's 90 % interval holds.
+        teacher_covered: Share of B's test photos whose opinion the teacher's 90 % interval holds; nothing where
+            opinions on B have another scale than those on A.
         student_covered: The same, adapted.
         holdout_covered: That of the student on A's hold-out, each photo by what was calibrated on the others.
         uncovered: Share of B that A does not cover; nothing without a regression.
@@ -90,8 +92,8 @@ class Row(NamedTuple):
     student: float
     teacher_holdout: float
     student_holdout: float
-    teacher_covered: float
-    student_covered: float
+    teacher_covered: float | None
+    student_covered: float | None
     holdout_covered: float
     uncovered: float | None
     undone: int
@@ -133,7 +135,7 @@ def find_tasks(data: Path, kept: Path) -> dict[str, Task]:
     default = {"default": PARTS["default"]}
     return {
         "near": Task(biq / "ss01", biq / "ss03_unlabeled", biq / "ss03_test", PARTS),
-        "far": Task(biq / "ss01", pcuid / "unlabeled", far, default),
+        "far": Task(biq / "ss01", pcuid / "unlabeled", far, default, same_scale=False),
         "reverse": Task(rated, biq / "ss01", biq / "ss01", default),
         # Its teacher counts; the fewest photos to adapt to, afterwards.
         "bound": Task(rated, pcuid / "unlabeled", biq / "ss03_test", {"default": {"blocks": 1}}),
@@ -165,11 +167,13 @@ def row_of(found: Path, kept: Path, name: str, task: Task, part: str, settings: 
         if (row.task, row.part, row.settings) == (name, part, digest):
             return row
     run = kept / "runs" / f"{name} {part} {settings['backbone']} {settings['seed']} {digest}".replace(" ", "-")
-    give_phase_0(kept, task, settings, run)
-    adaptation = ssiqa.adapt(task.labeled, task.unlabeled, run, cache_dir=kept / "cache", **settings)
-    keep_phase_0(kept, task, settings, run)
+    givephase_0_of(kept, task, settings, run)
+    profile = ssiqa.Profile()
+    adaptation = ssiqa.adapt(task.labeled, task.unlabeled, run, cache_dir=kept / "cache", profile=profile, **settings)
+    print(f"\n{run.name}\n\n{profile}", flush=True)
+    keepphase_0_of(kept, task, settings, run)
     report, (first, *later) = adaptation.report, adaptation.report["phases"]
-    of_teacher = _phase_0(kept, task, settings) / f"{name}.json"
+    of_teacher = phase_0_of(kept, task, settings) / f"{name}.json"
     if not of_teacher.is_file():
         write_json(of_teacher, judged(adaptation.teacher, task.test))
     teacher, student = json.loads(of_teacher.read_text()), judged(adaptation.student, task.test)
@@ -183,8 +187,8 @@ def row_of(found: Path, kept: Path, name: str, task: Task, part: str, settings: 
         student=student["srcc"],
         teacher_holdout=report["holdout"]["teacher"]["srcc"],
         student_holdout=report["holdout"]["student"]["srcc"],
-        teacher_covered=teacher["covered"],
-        student_covered=student["covered"],
+        teacher_covered=teacher["covered"] if task.same_scale else None,
+        student_covered=student["covered"] if task.same_scale else None,
         holdout_covered=report["interval"]["student"]["coverage"],
         uncovered=later[0]["uncovered"],
         undone=sum(phase["step"] < 1 for phase in later),
@@ -228,15 +232,16 @@ def _digest(content: object) -> str:
     return hashlib.sha256(to_json(content).encode()).hexdigest()[:12]
 
 
-def _phase_0(kept: Path, task: Task, settings: dict[str, Any]) -> Path:
+def phase_0_of(kept: Path, task: Task, settings: dict[str, Any]) -> Path:
+    """The folder of a phase 0 that runs share."""
     identity = make_config(**settings).identity()
     identity["settings"] = {name: value for name, value in identity["settings"].items() if name not in LATER}
     return kept / "phase-0" / _digest([str(task.labeled), identity])
 
 
-def give_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
+def givephase_0_of(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
     """Start a run from a teacher that another run has trained, if one has."""
-    teacher = _phase_0(kept, task, settings)
+    teacher = phase_0_of(kept, task, settings)
     if not teacher.is_dir() or run.exists():
         return
     config, device = make_config(**settings), pick_device("auto")
@@ -246,8 +251,8 @@ def give_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) ->
         shutil.copytree(teacher, run / "checkpoints")
 
 
-def keep_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
-    teacher = _phase_0(kept, task, settings)
+def keepphase_0_of(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
+    teacher = phase_0_of(kept, task, settings)
     if not teacher.is_dir():
         teacher.mkdir(parents=True)
         for file in (run / "checkpoints").glob("phase-0.*"):
@@ -257,8 +262,8 @@ def keep_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) ->
 def table(rows: list[Row], teacher_alone: bool) -> str:
     """Markdown: mean and deviation over seeds, and each seed's difference to the teacher it began with."""
     lines = [
-        "| | SRCC on B | gain by seed | mean gain, 95 % | A's hold-out | change, 95 % | within 90 % intervals: A, B |",
-        "|---|---:|---|---:|---:|---:|---:|",
+        "| | SRCC on B | gain by seed | mean gain, 95 % | A's hold-out | change, 95 % | in 90 % interval: A | B |",
+        "|---|---:|---|---:|---:|---:|---:|---:|",
     ]
     for part in dict.fromkeys(row.part for row in rows):
         lines += [
@@ -273,8 +278,11 @@ def _cells(rows: list[Row], teacher_alone: bool) -> Iterator[tuple[str, ...]]:
     def spread(name: str) -> str:
         return f"{columns[name].mean():.3f} ± {columns[name].std():.3f}"
 
-    part, covered = rows[0].part, f"{columns['teacher_covered'].mean():.1%}"
-    yield f"{part}: teacher", spread("teacher"), "", "", spread("teacher_holdout"), "", f", {covered}"
+    def covered(name: str) -> str:
+        return "" if rows[0].student_covered is None else f"{columns[name].mean():.1%}"
+
+    part = rows[0].part
+    yield f"{part}: teacher", spread("teacher"), "", "", spread("teacher_holdout"), "", "", covered("teacher_covered")
     if teacher_alone:
         return
     gains = columns["student"] - columns["teacher"]
@@ -286,7 +294,8 @@ def _cells(rows: list[Row], teacher_alone: bool) -> Iterator[tuple[str, ...]]:
         _mean(gains),
         spread("student_holdout"),
         _mean(changes),
-        f"{columns['holdout_covered'].mean():.1%}, {columns['student_covered'].mean():.1%}",
+        f"{columns['holdout_covered'].mean():.1%}",
+        covered("student_covered"),
     )
 
 

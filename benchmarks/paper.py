@@ -12,4 +12,6 @@ PAPER: dict[str, Any] = {
     "tolerance": 2.0,
     "student": Schedule(epochs=4, lr=1e-5, decay_every=2),
     "blocks": 3,
+    "grid": 3,
+    "weak_crops": 4,
 }

@@ -1,10 +1,10 @@
 """Where the gain comes from: what the parts of the default say, alone and together, on features of real photos.
 
-python -m benchmarks.students DATA --kept FOLDER [--seeds 5] [--backbone NAME --weights FILE]
+python -m benchmarks.students DATA --kept FOLDER [--seeds 5] [--crops 4] [--backbone NAME --weights FILE]
 
-DATA and FOLDER as for `benchmarks.adaptation`, whose teachers of ss01 (rows "default" of near) it takes; photos are
-looked at once for each seed. "near" is ss03_test, adapted to ss03_unlabeled; "far" is pcuid, adapted to itself. SRCC,
-mean and deviation over seeds:
+DATA and FOLDER as for `benchmarks.adaptation`, whose phase 0 on ss01 (rows "default" of near) it takes; photos are
+looked at once for each seed, as the default does, or by random crops (--crops). "near" is ss03_test, adapted to
+ss03_unlabeled; "far" is pcuid, adapted to itself. SRCC, mean and deviation over seeds:
 
     network                 phase 0, by its own head
     regression on A         kernel ridge regression on its features
@@ -14,7 +14,6 @@ mean and deviation over seeds:
     student                 the student of `adapt`
     student without network a regression alone, not on what half the network leaves
     3 blocks                the same, B in three blocks, each student the teacher of the next
-    trained on              the network, trained on the student's labels and exemplars of A (with --train; near alone)
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from scipy.stats import spearmanr
 
-from benchmarks.adaptation import find_tasks, run_of
-from ssiqa import distill, replay
+from benchmarks.adaptation import find_tasks, phase_0_of
+from ssiqa import distill
 from ssiqa.cache import open_cache
-from ssiqa.config import Schedule, make_config
+from ssiqa.config import make_config
 from ssiqa.data import LabeledFolder, Photo, check_images, partition, read_labeled_folder
-from ssiqa.features import Views, predictions
+from ssiqa.features import Views
 from ssiqa.kernel_head import KernelHead
 from ssiqa.krr import KernelRidge
 from ssiqa.learner import Learner
-from ssiqa.material import RatedPhotos, gather
+from ssiqa.material import gather
 from ssiqa.profile import Profile
-from ssiqa.run import Run
 from ssiqa.views import ALPHA, second_view
 
 Floats = NDArray[np.float64]
@@ -77,18 +76,14 @@ def main() -> None:
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--train", action="store_true", help="train the network on B's labels, too; takes minutes")
+    parser.add_argument("--crops", type=int, default=0, help="random crops by which photos are seen; 0: as by default")
     arguments = parser.parse_args()
     backbone = {"backbone": arguments.backbone, "weights": arguments.weights}
     found: dict[str, list[list[float]]] = {}
     for seed in range(arguments.seeds):
         settings = backbone | {"seed": seed}
-        world = look(arguments.data, arguments.kept, settings)
-        rows_of = dict(parts(world))
-        if arguments.train:
-            trained = trained_on(arguments.data, arguments.kept, settings, world)
-            rows_of["trained on"] = (trained, rows_of["network"][1])
-        for name, scorers in rows_of.items():
+        world = look(arguments.data, arguments.kept, settings, arguments.crops)
+        for name, scorers in parts(world):
             rows = [
                 float(spearmanr(scorer(views), labels).statistic)
                 for scorer, (views, labels) in zip((*scorers, scorers[0]), world.tests, strict=True)
@@ -101,12 +96,11 @@ def main() -> None:
         print(f"| {name} | " + " | ".join(f"{np.mean(of):.3f} ± {np.std(of):.3f}" for of in columns) + " |")
 
 
-def look(data: Path, kept: Path, settings: dict[str, Any]) -> World:
-    """All photos as the settled teacher of a run sees them."""
-    tasks, config = find_tasks(data, kept), make_config(**settings)
+def look(data: Path, kept: Path, settings: dict[str, Any], crops: int) -> World:
+    """All photos as the settled teacher of a run sees them, or would see them by so many crops."""
+    tasks, config = find_tasks(data, kept), make_config(**settings, weak_crops=crops)
     learner = Learner(config, torch.device("cpu"), "float32", open_cache(kept / "cache", 16), Profile())
-    Run(run_of(kept, "near", "default", settings), {}).load_weights(learner.model, 0)
-    learner.model.regression = None  # what is seen is scored by the network alone
+    learner.model.restore(load_file(phase_0_of(kept, tasks["near"], settings) / "phase-0.safetensors"))
     learner.settle()
     material = gather(tasks["near"].labeled, tasks["near"].unlabeled, config, "raise", learner.photos)
     near, far = (read_labeled_folder(tasks[name].test) for name in ("near", "far"))
@@ -128,28 +122,6 @@ def look(data: Path, kept: Path, settings: dict[str, Any]) -> World:
     )
 
 
-def trained_on(data: Path, kept: Path, settings: dict[str, Any], world: World) -> Scorer:
-    """The teacher's network after three epochs on the labels that the student learns and exemplars of A."""
-    schedule = Schedule(epochs=3, lr=3e-5, decay_every=1)
-    tasks, config = find_tasks(data, kept), make_config(**settings, student=schedule, blocks=1)
-    learner = Learner(config, torch.device("cpu"), "float32", open_cache(kept / "cache", 16), Profile())
-    Run(run_of(kept, "near", "default", settings), {}).load_weights(learner.model, 0)
-    learner.model.regression = None
-    material = gather(tasks["near"].labeled, tasks["near"].unlabeled, config, "raise", learner.photos)
-    pool, known = world.pools[0], world.known
-    labels = dict(parts(world))["student"][0](pool)
-    exemplars = material.truth.take(replay.exemplars(known.scores, world.truth, 100))
-    learner.fit(RatedPhotos.join([RatedPhotos(material.block_photos(0), labels), exemplars]), 1)
-    near = read_labeled_folder(tasks["near"].test)
-    seen = {}
-    for views, photos in zip(
-        (world.tests[0][0], world.tests[2][0]), (photos_of(learner, near), material.holdout_photos), strict=True
-    ):
-        with learner.observing(1, len(photos)) as observer:
-            seen[id(views)] = predictions(observer.look(photos, again=False))
-    return lambda views: seen[id(views)]
-
-
 def photos_of(learner: Learner, folder: LabeledFolder) -> list[Photo]:
     checked = check_images(folder.root, folder.images, on_error="raise", admit=learner.photos.admit)
     return [Photo(folder.root / image, digest) for image, digest in zip(folder.images, checked.digests, strict=True)]
@@ -164,13 +136,12 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer]]]:
     def regression(learnt: list[tuple[Views, Floats]], apart: float = 0.0, share: float = SHARE) -> Scorer:
         head = KernelHead.fit(
             np.concatenate([views.features for views, _ in learnt]),
-            np.concatenate([labels - share * views.scores for views, labels in learnt]),
+            np.concatenate([labels - share * views.own for views, labels in learnt]),
             gamma=gamma,
             alpha=max(alpha, (apart / scale) ** 2),
             seed=world.seed,
-            own_share=share,
         )
-        return lambda views: head(torch.from_numpy(views.features)).double().numpy() + share * views.scores
+        return lambda views: head(torch.from_numpy(views.features)).double().numpy() + share * views.own
 
     def second(pool: Views) -> Scorer:
         model = KernelRidge(alpha=ALPHA, random_state=world.seed)
@@ -180,7 +151,7 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer]]]:
     def student(pool: Views, blocks: int, share: float = SHARE) -> Scorer:
         labelled, of_now, apart = [(world.known, world.truth)], teacher, []
         for rows in partition(len(pool.scores), blocks, world.seed):
-            block = Views(pool.features[rows], pool.scores[rows])
+            block = Views(pool.features[rows], pool.own[rows], pool.scores[rows])
             said = of_now(block)
             seen = second_view(block.features[:, -world.last :], said, world.seed)
             apart.extend((said - seen).tolist())
@@ -189,7 +160,7 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer]]]:
         return of_now
 
     def network(views: Views) -> Floats:
-        return views.scores
+        return views.own
 
     on_a, teacher = (regression([(world.known, world.truth)], share=share) for share in (0.0, SHARE))
 

@@ -105,7 +105,7 @@ def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--preset", type=click.Choice(["default", "paper"]), default="default", show_default=True)
 @click.option("--backbone", metavar="NAME", help="Any timm model name.")
 @click.option("--weights", type=_PATH, metavar="FILE", help="Local weights of the backbone (safetensors or timm).")
-@click.option("--blocks", type=click.IntRange(min=1), metavar="N", help="Blocks that UNLABELED is cut into.")
+@click.option("--blocks", type=click.IntRange(min=1), metavar="N", help="Blocks of UNLABELED.  [default: the preset's]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @_machine_options
 def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **options: object) -> None:

@@ -139,6 +139,37 @@ def test_an_update_begins_with_the_student_and_keeps_what_it_learnt(
     after, before = student_weights(updated.output_dir, 1), student_weights(run.output_dir, 2)
     # The new photos beside those of A and of the run before, none of them twice.
     assert len(after["regression.centres"]) == len(before["regression.centres"]) + 6
+    # What was said of the photos before still stands, nearly.
+    forgotten = np.abs(updated.student.score(photos) - updated.teacher.score(photos)).max()
+    assert forgotten < 0.1 * np.ptp(updated.teacher.score(photos))
+
+    write_photo(tmp_path / "newest/a.png", texture(300, 1.0, size=(180, 220)))
+    again = ssiqa.update(updated.output_dir, tmp_path / "newest", tmp_path / "again", weights=regressed["weights"])
+    assert np.array_equal(again.teacher.score(photos), updated.student.score(photos))
+    latest = student_weights(again.output_dir, 1)
+    assert len(latest["regression.centres"]) == len(after["regression.centres"]) + 1
+
+
+def test_interrupted_before_its_report_a_run_goes_on_from_the_last_phase(
+    run: ssiqa.Adaptation,
+    labeled: Path,
+    unlabeled: Path,
+    regressed: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ssiqa.adaptation.finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ssiqa.adapt(labeled, unlabeled, tmp_path, **regressed)
+    monkeypatch.setattr("ssiqa.adaptation.refit", interrupted)  # no phase is left to do
+    again = ssiqa.adapt(labeled, unlabeled, tmp_path, **regressed)
+    photos = sorted(unlabeled.glob("*.png"))
+    for name in ("teacher", "student"):
+        assert np.array_equal(getattr(again, name).score(photos), getattr(run, name).score(photos))
 
 
 def test_a_single_depth_has_one_view(
