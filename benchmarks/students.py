@@ -14,6 +14,7 @@ ss03_unlabeled; "far" is pcuid, adapted to itself. SRCC, mean and deviation over
     student                 the student of `adapt`
     student without network a regression alone, not on what half the network leaves
     3 blocks                the same, B in three blocks, each student the teacher of the next
+    30 labels of B          the teacher's regression on those beside A's: what rating photos is worth (near alone)
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from ssiqa.views import ALPHA, second_view
 Floats = NDArray[np.float64]
 SHARE = make_config().teacher_share
 Scorer = Callable[[Views], Floats]
+LABELS_OF_B = (30, 100, 300, 1500)
 
 
 class World(NamedTuple):
@@ -55,6 +57,7 @@ class World(NamedTuple):
         truth: Its labels, internal scale.
         groups: Its groups.
         pools: Photos to adapt to.
+        rated: Labels of the first of the pools, internal scale, from the oracle.
         tests: Photos and labels to test on: of each of the pools, then A's hold-out.
         last: Number of features of the last depth.
         seed: Of the run.
@@ -64,6 +67,7 @@ class World(NamedTuple):
     truth: Floats
     groups: NDArray[np.int64]
     pools: tuple[Views, Views]
+    rated: Floats
     tests: tuple[tuple[Views, Floats], ...]
     last: int
     seed: int
@@ -85,7 +89,7 @@ def main() -> None:
         world = look(arguments.data, arguments.kept, settings, arguments.crops)
         for name, scorers in parts(world):
             rows = [
-                float(spearmanr(scorer(views), labels).statistic)
+                np.nan if scorer is None else float(spearmanr(scorer(views), labels).statistic)
                 for scorer, (views, labels) in zip((*scorers, scorers[0]), world.tests, strict=True)
             ]
             found.setdefault(name, []).append(rows)
@@ -104,6 +108,8 @@ def look(data: Path, kept: Path, settings: dict[str, Any], crops: int) -> World:
     learner.settle()
     material = gather(tasks["near"].labeled, tasks["near"].unlabeled, config, "raise", learner.photos)
     near, far = (read_labeled_folder(tasks[name].test) for name in ("near", "far"))
+    rated = read_labeled_folder(tasks["bound"].labeled)
+    oracle = dict(zip(rated.images, rated.labels, strict=True))
 
     def seen(photos: list[Photo]) -> Views:
         with learner.observing(0, len(photos)) as observer:
@@ -116,6 +122,7 @@ def look(data: Path, kept: Path, settings: dict[str, Any], crops: int) -> World:
         material.truth.targets,
         material.train_groups,
         (pool, of_far),
+        material.labeled.scale.to_internal(np.array([oracle[name] for name in material.block_names(0)])),
         ((seen(photos_of(learner, near)), near.labels), (of_far, far.labels), holdout),
         learner.model.reader.widths[-1],
         config.seed,
@@ -127,8 +134,8 @@ def photos_of(learner: Learner, folder: LabeledFolder) -> list[Photo]:
     return [Photo(folder.root / image, digest) for image, digest in zip(folder.images, checked.digests, strict=True)]
 
 
-def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer]]]:
-    """Each part's scorers, for near and for far."""
+def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
+    """Each part's scorers, for near and, where there is one, for far."""
     fitted = distill.regression(world.known, world.truth, world.groups, make_config(seed=world.seed))
     assert fitted is not None
     gamma, alpha, scale = float(fitted.gamma_), float(fitted.alpha_), float(fitted.scale_)
@@ -174,6 +181,11 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer]]]:
     yield "student", (student(near, 1), student(far, 1))
     yield "student without network", (student(near, 1, share=0.0), student(far, 1, share=0.0))
     yield "3 blocks", (student(near, 3), student(far, 3))
+    order = np.random.default_rng(world.seed).permutation(len(world.rated))
+    for count in LABELS_OF_B:
+        rows = order[:count]
+        some = Views(near.features[rows], near.own[rows], near.scores[rows])
+        yield f"{count} labels of B", (regression([(world.known, world.truth), (some, world.rated[rows])]), None)
 
 
 if __name__ == "__main__":
