@@ -234,6 +234,20 @@ def test_the_head_is_the_regression_that_was_fitted() -> None:
     assert len(many.centres) == CENTRES
 
 
+def test_weights_that_cancel_leave_an_exact_score() -> None:
+    """Large ones of opposite sign around neighbours, as small penalties make them, far from a photo."""
+    rng = np.random.default_rng(0)
+    centres = 0.3 * rng.normal(size=(64, 3488)).astype(np.float32)
+    centres[32:] = centres[:32] + 1e-4
+    weights = np.repeat([100.0, -100.0], 32)
+    head = KernelHead(torch.from_numpy(centres), torch.from_numpy(weights), 1e-3, 0.0)
+    photos = 0.3 * rng.normal(size=(5, 3488)).astype(np.float32)
+    apart = photos[:, None].astype(np.float64) - centres
+    expected = np.exp(-float(head.gamma) * (apart**2).sum(2)) @ weights
+    assert np.abs(expected).max() > 1e-3
+    assert np.allclose(head(torch.from_numpy(photos)).numpy(), expected, rtol=1e-6, atol=1e-9)
+
+
 def test_a_second_view_never_sees_a_photos_own_label() -> None:
     """An outlier among the labels leaves its mark on the others, not on itself."""
     rng = np.random.default_rng(0)
