@@ -68,7 +68,7 @@ class Row(NamedTuple):
         part: Of the method.
         backbone: Of the network.
         seed: Of the run.
-        settings: Digest of all settings, weights included; a row is found again by it.
+        settings: Digest of all settings, weights, device and precision included; a row is found again by it.
         teacher: SRCC on B's test photos.
         student: The same, adapted.
         teacher_holdout: SRCC on A's hold-out.
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", default="near,far,reverse,bound")
-    parser.add_argument("--parts", help=f"only these rows of near: {','.join(PARTS)}")
+    parser.add_argument("--parts", help=f"only these: {','.join(PARTS)} (other tasks than near have the last alone)")
     arguments = parser.parse_args()
     backbone = {"backbone": arguments.backbone, "weights": arguments.weights}
     tasks = find_tasks(arguments.data, arguments.kept)
@@ -162,16 +162,16 @@ def rated_folder(images: Path, table: Path, folder: Path) -> Path:
 
 def row_of(found: Path, kept: Path, name: str, task: Task, part: str, settings: dict[str, Any]) -> Row:
     """The row of one run: from the file, or made and added to it."""
-    digest = _digest(make_config(**settings).identity())
+    digest = _digest(_identity(settings))
     for row in read(found):
         if (row.task, row.part, row.settings) == (name, part, digest):
             return row
     run = kept / "runs" / f"{name} {part} {settings['backbone']} {settings['seed']} {digest}".replace(" ", "-")
-    givephase_0_of(kept, task, settings, run)
+    give_phase_0(kept, task, settings, run)
     profile = ssiqa.Profile()
     adaptation = ssiqa.adapt(task.labeled, task.unlabeled, run, cache_dir=kept / "cache", profile=profile, **settings)
     print(f"\n{run.name}\n\n{profile}", flush=True)
-    keepphase_0_of(kept, task, settings, run)
+    keep_phase_0(kept, task, settings, run)
     report, (first, *later) = adaptation.report, adaptation.report["phases"]
     of_teacher = phase_0_of(kept, task, settings) / f"{name}.json"
     if not of_teacher.is_file():
@@ -190,17 +190,18 @@ def row_of(found: Path, kept: Path, name: str, task: Task, part: str, settings: 
         teacher_covered=teacher["covered"] if task.same_scale else None,
         student_covered=student["covered"] if task.same_scale else None,
         holdout_covered=report["interval"]["student"]["coverage"],
-        uncovered=later[0]["uncovered"],
+        uncovered=(report["coverage"] or {}).get("uncovered"),
         undone=sum(phase["step"] < 1 for phase in later),
         teaching=first["seconds"],
         adapting=sum(phase["seconds"] for phase in later),
     )
+    row = Row(*(round(value, 4) if isinstance(value, float) else value for value in row))
     is_new = not found.is_file()
     with found.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if is_new:
             writer.writerow(Row._fields)
-        writer.writerow(round(value, 4) if isinstance(value, float) else value for value in row)
+        writer.writerow(row)
     return row
 
 
@@ -232,31 +233,42 @@ def _digest(content: object) -> str:
     return hashlib.sha256(to_json(content).encode()).hexdigest()[:12]
 
 
+def _identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """What `adapt` takes for the identity of a run on the same photos."""
+    config, device = make_config(**settings), pick_device("auto")
+    return config.identity() | {"device": device.type, "precision": pick_precision("auto", device)}
+
+
 def phase_0_of(kept: Path, task: Task, settings: dict[str, Any]) -> Path:
     """The folder of a phase 0 that runs share."""
-    identity = make_config(**settings).identity()
+    identity = _identity(settings)
     identity["settings"] = {name: value for name, value in identity["settings"].items() if name not in LATER}
     return kept / "phase-0" / _digest([str(task.labeled), identity])
 
 
-def givephase_0_of(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
+def give_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
     """Start a run from a teacher that another run has trained, if one has."""
     teacher = phase_0_of(kept, task, settings)
-    if not teacher.is_dir() or run.exists():
-        return
-    config, device = make_config(**settings), pick_device("auto")
-    identity = config.identity() | {"device": device.type, "precision": pick_precision("auto", device)}
-    with open_run(run, identity) as opened:
-        opened.claim(fingerprints(task.labeled, task.unlabeled, without=()))
-        shutil.copytree(teacher, run / "checkpoints")
+    if teacher.is_dir() and not run.exists():
+        with open_run(run, _identity(settings)) as opened:
+            opened.claim(fingerprints(task.labeled, task.unlabeled, without=()))
+            _copy(teacher, run / "checkpoints")
 
 
-def keepphase_0_of(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
+def keep_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
+    """Keep the teacher of a run for others."""
     teacher = phase_0_of(kept, task, settings)
     if not teacher.is_dir():
-        teacher.mkdir(parents=True)
-        for file in (run / "checkpoints").glob("phase-0.*"):
-            shutil.copy(file, teacher)
+        _copy(run / "checkpoints", teacher)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Phase 0, whole or not at all."""
+    part = target.with_suffix(".part")
+    part.mkdir(parents=True, exist_ok=True)
+    for file in source.glob("phase-0.*"):
+        shutil.copy(file, part)
+    part.rename(target)
 
 
 def table(rows: list[Row], teacher_alone: bool) -> str:

@@ -1,4 +1,4 @@
-"""The random crops that a network sees, as its normalised input."""
+"""What a network sees of a photo, random crops or what it is scored by, as its normalised input."""
 
 from __future__ import annotations
 

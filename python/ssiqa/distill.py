@@ -32,7 +32,7 @@ class PseudoLabels:
 
 
 def regression(
-    labeled: Views, targets: NDArray[np.float64], groups: NDArray[np.int64], config: Config
+    labeled: Views, targets: NDArray[np.float64], groups: NDArray[np.int64] | None, config: Config
 ) -> KernelRidge | None:
     """Fit equation (1) of the paper on A's features and truth; None where the settings have ``krr`` off."""
     if not config.krr:

@@ -34,7 +34,7 @@ _CHECKED_BATCHES = 20
 
 
 class ScoringModule(nn.Module):
-    """The whole path from photos to scores: resize, crops, normalise, features, their mean, score, label scale.
+    """The whole path from photos to scores: resize, normalise, crops or the whole, features, score, label scale.
 
     It keeps the model's weights of this moment.
     """
@@ -49,7 +49,7 @@ class ScoringModule(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 RGB ``(n, H, W, 3)`` to float64 scores ``(n,)`` and float64 novelty ``(n,)``."""
         working = self.preprocess.normalize(self.preprocess.working_images(images))
-        # Row by row of the grid: activations of all its crops would outgrow what the C library keeps, and be faulted in
+        # A grid goes row by row: activations of all its crops would outgrow what the C library keeps, and be faulted in
         # anew in each layer.
         read = torch.cat([self.model.reader(row) for row in self.preprocess.grid_rows(working)])
         features, own = self.model.see(read.view(-1, images.shape[0], read.shape[1]).transpose(0, 1))

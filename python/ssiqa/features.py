@@ -1,10 +1,10 @@
-"""What a model sees in photos: features and predictions, pooled over weak crops."""
+"""What a model sees in photos: features and predictions, of the whole or of weak crops together."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ _VALUES_A_BATCH_ON_A_GPU = 256 * 3 * 224**2
 
 @dataclass(frozen=True)
 class Views:
-    """What is seen in photos, each by its weak crops.
+    """What is seen in photos.
 
     Attributes:
         features: ``(n, feature_dim)`` float32.
@@ -40,7 +40,8 @@ class Views:
 
     @staticmethod
     def join(parts: Sequence[Views]) -> Views:
-        return Views(*(np.concatenate(each) for each in zip(*(astuple(part) for part in parts), strict=True)))
+        features, own, scores = zip(*((part.features, part.own, part.scores) for part in parts), strict=True)
+        return Views(np.concatenate(features), np.concatenate(own), np.concatenate(scores))
 
 
 def predictions(looked: Iterable[Views]) -> NDArray[np.float64]:
@@ -125,7 +126,7 @@ class Observer:
 
     def _cut(self, photo: Photo) -> Tensor:
         image = self._photos.working(photo)
-        with self._photos.profile.stage("augment", images=1):
+        with self._photos.profile.stage("augment", images=self._crops or 1):
             if not self._crops:
                 return scoring_crops(image, self._photos.preprocess)
             rng = generator(self._seed, "weak", int.from_bytes(photo.digest, "little"))

@@ -16,7 +16,7 @@ from ssiqa.run import PhaseRecord
 
 
 def measure(learner: Learner, material: Material, phase: int) -> float:
-    """SRCC of the learner as it is, on weak crops."""
+    """SRCC of the learner as it is, by what it sees of photos in a run."""
     with learner.observing(phase, len(material.holdout), "hold-out") as observer:
         scores = predictions(observer.look(material.holdout_photos, again=True))
     return srcc(scores, material)

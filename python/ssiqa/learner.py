@@ -76,7 +76,7 @@ class Learner:
 
     @contextmanager
     def observing(self, phase: int, total: int, what: str = "features") -> Iterator[Observer]:
-        """A look at ``total`` photos, on weak crops, with the weights of this moment; ``what`` is for messages."""
+        """A look at ``total`` photos, with the weights of this moment; ``what`` is for messages."""
         with Lanes() as lanes, Task(f"{self._title(phase)}, {what}", total) as task:
             yield Observer(self._network, self.photos, self.config.weak_crops, self.config.seed, task, lanes)
 

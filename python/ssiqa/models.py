@@ -69,15 +69,15 @@ class QualityModel(nn.Module):
 
     def see(self, read: Tensor) -> tuple[Tensor, Tensor]:
         """What the reader gives of each crop, ``(n, crops, d)``, to features of the photos, ``(n, feature_dim)``, and
-        what the head says of them, ``(n,)``, both float32.
+        what the head says of them, ``(n,)``.
 
-        Features of depths are of a photo's crops as if they were one image. The head, which was trained on crops, says
-        what it says of them on average.
+        Features of depths are of a photo's crops as if they were one image. The head says what it says of crops on
+        average.
         """
-        own = self.own(read).float().mean(1)
+        own = self.own(read).mean(1)
         photos = pool_moments(read, self._widths) if self._widths else read.mean(1)
         features: Tensor = self.projection(self.standard(photos))
-        return features.float(), own
+        return features, own
 
     def own(self, read: Tensor) -> Tensor:
         """What the reader gives, ``(..., d)``, to what the head says of it, ``(...)``."""

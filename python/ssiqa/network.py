@@ -83,7 +83,12 @@ class Network:
         def judge(activations: Activations, counts: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
             with self._autocast():
                 read = rest(*activations)
-                seen = [model.see(crops[None]) for crops in read.split(list(counts))]
+            # What comes after is little work, and in bfloat16 too little precision to rank by.
+            read, alike = read.float(), len(set(counts)) == 1
+            groups = (
+                [read.unflatten(0, (len(counts), -1))] if alike else [part[None] for part in read.split(list(counts))]
+            )
+            seen = [model.see(group) for group in groups]
             features, own = (torch.cat(parts) for parts in zip(*seen, strict=True))
             return features, own, model.score(features, own)
 

@@ -6,6 +6,7 @@ leaves of the early layers, at the last one, what that set asked for; photos of 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from posixpath import commonpath
@@ -21,6 +22,8 @@ from ssiqa.torchscript import torchscript
 
 MOST_LAYERS = 7
 """Layers that are listened to beside the last; evenly spread where a backbone has more."""
+
+logger = logging.getLogger("ssiqa")
 
 _NOTICE: ContextVar[Callable[[Tensor], None] | None] = ContextVar("notice", default=None)
 
@@ -68,7 +71,8 @@ def takes_any_size(reader: Reader) -> bool:
         with torch.no_grad(), torchscript():
             traced = torch.jit.trace(reader.eval(), one, check_trace=False)  # type: ignore[no-untyped-call]
             return torch.allclose(traced(other), reader(other), rtol=1e-3, atol=1e-3)
-    except Exception:  # anything that a network may raise
+    except Exception as error:  # anything that a network may raise
+        logger.info("Photos are seen by crops that cover them: this network takes one size (%s).", type(error).__name__)
         return False
     finally:
         reader.train(was_training)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -57,7 +58,9 @@ def refit(
     with profile.stage("regression", images=len(known.scores) + len(new.scores)):
         assert first.gamma is not None, "phase 0 chose it"
         assert first.alpha is not None, "phase 0 chose it"
-        of_a = KernelRidge(first.gamma, first.alpha).fit(known.features.astype(np.float64), truth.targets)
+        chosen = replace(learner.config, gamma=first.gamma, alpha=first.alpha)
+        of_a = distill.regression(known, truth.targets, None, chosen)
+        assert of_a is not None, "Config has krr with such a student"
         _, stds = of_a.predict(new.features.astype(np.float64), return_std=True)
         of_holdout, holdout_stds = of_a.predict(unseen.features.astype(np.float64), return_std=True)
         labels, disagreement = _labels(learner, new)

@@ -47,7 +47,7 @@ class PhaseRecord:
         disagreement: Root mean squared difference of the teacher and a second view, internal scale; None without one.
         label_srcc: On A's hold-out before the phase, of the labels that the teacher gives.
         regression_srcc: The same of the regression alone.
-        holdout_srcc: On A's hold-out after the phase, on weak crops.
+        holdout_srcc: On A's hold-out after the phase, by what is seen of photos in the run.
         step: Share of the phase's change that stands.
     """
 

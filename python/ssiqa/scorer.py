@@ -67,7 +67,7 @@ class Scorer:
     def score(self, images: Image | Iterable[Image], *, return_interval: bool = False) -> Any:
         """Score one image, or many.
 
-        An image's score depends on the image alone: each is its own forward pass over a fixed grid of crops. On a CPU
+        An image's score depends on the image alone: each is a forward pass of its own. On a CPU
         each is computed by one core, and many images by all cores side by side.
 
         Args:

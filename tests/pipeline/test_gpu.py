@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 import ssiqa
 from ssiqa.device import why_no_cuda
+
+from .conftest import texture, write_photo
 
 pytestmark = [
     pytest.mark.gpu,
@@ -40,6 +43,23 @@ def test_a_regression_on_a_gpu(labeled: Path, unlabeled: Path, settings: dict[st
     again = ssiqa.adapt(labeled, unlabeled, tmp_path, device="cuda", **{**settings, "student": None})
     assert again.report == run.report
     assert np.isfinite(run.student.score(sorted(unlabeled.glob("*.png")))).all()
+
+
+def test_photos_of_several_shapes_are_seen_whole_on_a_gpu(
+    labeled: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """A batch holds one shape; the order stays."""
+    for number in range(9):
+        write_photo(tmp_path / f"new/{number}.png", texture(number, 1.0, size=((180, 220), (220, 180))[number % 2]))
+    whole = {**settings, "student": None, "grid": 0, "weak_crops": 0, "precision": "float32"}
+    tables = []
+    for device in ("cpu", "cuda"):
+        run = ssiqa.adapt(labeled, tmp_path / "new", tmp_path / device, device=device, **whole)
+        with (run.output_dir / "pseudo_labels.csv").open() as file:
+            tables.append([(row["image"], float(row["teacher_score"])) for row in csv.DictReader(file)])
+    assert [image for image, _ in tables[0]] == [image for image, _ in tables[1]]
+    found, expected = (np.array([score for _, score in table]) for table in tables)
+    assert np.abs(found - expected).max() < 0.1 * run.teacher.scale.span
 
 
 def test_scoring_on_a_gpu(adaptation: ssiqa.Adaptation, unlabeled: Path) -> None:

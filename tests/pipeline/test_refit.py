@@ -50,6 +50,16 @@ def test_the_network_stays_and_the_student_differs(run: ssiqa.Adaptation, unlabe
     assert [phase["losses"] == [] for phase in run.report["phases"]] == [False, True, True]
 
 
+def test_width_and_penalty_are_chosen_once(run: ssiqa.Adaptation) -> None:
+    """In phase 0; a student's penalty is at least that."""
+    first, *later = run.report["phases"]
+    assert first["gamma"] > 0
+    assert first["loo_rmse"] > 0
+    for phase in later:
+        assert (phase["gamma"], phase["loo_rmse"]) == (first["gamma"], first["loo_rmse"])
+        assert phase["alpha"] >= first["alpha"]
+
+
 def test_labels_lie_half_way_to_a_second_view(run: ssiqa.Adaptation) -> None:
     """In standard deviations of A, labels are half as far from the teacher's as the views are apart."""
     unit = run.report["scale"]["std"]

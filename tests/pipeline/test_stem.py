@@ -57,6 +57,19 @@ def test_halves_are_the_whole(name: str, frozen: float) -> None:
         assert torch.allclose(judged, scores, atol=1e-4 * scores.abs().max().item())
 
 
+@pytest.mark.parametrize("counts", [[1, 1], [2], [1, 2]])
+def test_what_is_read_in_bfloat16_is_scored_in_float32(counts: list[int]) -> None:
+    """Scores of bfloat16 would be too few to rank by."""
+    model = build("test_efficientnet")
+    torch.nn.init.normal_(model.head.weight)
+    crops = crops_for(model)[:1].repeat(sum(counts), 1, 1, 1)
+    network = Network(model, "test_efficientnet", crops.shape[-1], CPU, "bfloat16")
+    features, own, _ = network.judge()(network.stem(crops), counts)
+    assert own.shape == (len(counts),)
+    with torch.no_grad():
+        assert torch.allclose(own, model.head(features).squeeze(-1), rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_vit"])
 def test_halves_have_the_gradients_of_the_whole(name: str) -> None:
     model = build(name)
