@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,16 @@ def run(
 def rows(run: ssiqa.Adaptation) -> list[dict[str, str]]:
     with (run.output_dir / "pseudo_labels.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def interrupt(
+    step: str, stand_in: Callable[..., Any], labeled: Path, unlabeled: Path, folder: Path, settings: dict[str, Any]
+) -> None:
+    """A run that was stopped in a step, for which another function stands in."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(f"ssiqa.adaptation.{step}", stand_in)
+        with pytest.raises(KeyboardInterrupt):
+            ssiqa.adapt(labeled, unlabeled, folder, **settings)
 
 
 def test_the_network_stays_and_the_student_differs(run: ssiqa.Adaptation, unlabeled: Path) -> None:
@@ -101,7 +112,6 @@ def test_same_seed_same_student_also_after_an_interruption(
     unlabeled: Path,
     regressed: dict[str, Any],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real = refit.refit
 
@@ -110,10 +120,7 @@ def test_same_seed_same_student_also_after_an_interruption(
             raise KeyboardInterrupt
         return real(learner, material, block, *rest)
 
-    with monkeypatch.context() as patched:
-        patched.setattr("ssiqa.adaptation.refit", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            ssiqa.adapt(labeled, unlabeled, tmp_path, **regressed)
+    interrupt("refit", interrupted, labeled, unlabeled, tmp_path, regressed)
     ssiqa.adapt(labeled, unlabeled, tmp_path, **regressed)
     assert_same_student(run.output_dir, tmp_path)
 
@@ -171,10 +178,7 @@ def test_interrupted_before_its_report_a_run_goes_on_from_the_last_phase(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:
-        patched.setattr("ssiqa.adaptation.finish", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            ssiqa.adapt(labeled, unlabeled, tmp_path, **regressed)
+    interrupt("finish", interrupted, labeled, unlabeled, tmp_path, regressed)
     monkeypatch.setattr("ssiqa.adaptation.refit", interrupted)  # no phase is left to do
     again = ssiqa.adapt(labeled, unlabeled, tmp_path, **regressed)
     photos = sorted(unlabeled.glob("*.png"))
