@@ -9,9 +9,12 @@ ss03_unlabeled; "far" is pcuid, adapted to itself. SRCC, mean and deviation over
     network                 phase 0, by its own head
     regression on A         kernel ridge regression on its features
     teacher                 half the network, and a regression on A of what that leaves: what `adapt` exports as teacher
-    second view             a regression on the last depth of B, taught what the teacher says there
+    second view             a regression on the upper half of depths of B, taught what the teacher says there
+    second view, last depth the same on the last depth alone
     one view                the student with the teacher's labels alone
     student                 the student of `adapt`
+    student, last depth     with labels by the second view on the last depth alone
+    student, small penalty  with the penalty that was chosen for A
     student without network a regression alone, not on what half the network leaves
     3 blocks                the same, B in three blocks, each student the teacher of the next
     30 labels of B          the teacher's regression on those beside A's: what rating photos is worth (near alone)
@@ -21,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,7 +63,7 @@ class World(NamedTuple):
         pools: Photos to adapt to.
         rated: Labels of the first of the pools, internal scale, from the oracle.
         tests: Photos and labels to test on: of each of the pools, then A's hold-out.
-        last: Number of features of the last depth.
+        widths: How many features each depth gives.
         seed: Of the run.
     """
 
@@ -69,7 +73,7 @@ class World(NamedTuple):
     pools: tuple[Views, Views]
     rated: Floats
     tests: tuple[tuple[Views, Floats], ...]
-    last: int
+    widths: tuple[int, ...]
     seed: int
 
 
@@ -124,7 +128,7 @@ def look(data: Path, kept: Path, settings: dict[str, Any], crops: int) -> World:
         (pool, of_far),
         material.labeled.scale.to_internal(np.array([oracle[name] for name in material.block_names(0)])),
         ((seen(photos_of(learner, near)), near.labels), (of_far, far.labels), holdout),
-        learner.model.reader.widths[-1],
+        learner.model.reader.widths,
         config.seed,
     )
 
@@ -138,32 +142,39 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
     """Each part's scorers, for near and, where there is one, for far."""
     fitted = distill.regression(world.known, world.truth, world.groups, make_config(seed=world.seed))
     assert fitted is not None
-    gamma, alpha, scale = float(fitted.gamma_), float(fitted.alpha_), float(fitted.scale_)
+    gamma, alpha = float(fitted.gamma_), float(fitted.alpha_)
+    depths = len(world.widths)
+    upper, last = sum(world.widths[depths // 2 :]), world.widths[-1]
 
-    def regression(learnt: list[tuple[Views, Floats]], apart: float = 0.0, share: float = SHARE) -> Scorer:
+    def regression(learnt: list[tuple[Views, Floats]], penalty: float = alpha, share: float = SHARE) -> Scorer:
         head = KernelHead.fit(
             np.concatenate([views.features for views, _ in learnt]),
             np.concatenate([labels - share * views.own for views, labels in learnt]),
             gamma=gamma,
-            alpha=max(alpha, (apart / scale) ** 2),
+            alpha=penalty,
             seed=world.seed,
         )
         return lambda views: head(torch.from_numpy(views.features)).double().numpy() + share * views.own
 
-    def second(pool: Views) -> Scorer:
-        model = KernelRidge(alpha=ALPHA, random_state=world.seed)
-        model.fit(pool.features[:, -world.last :], teacher(pool))
-        return lambda views: model.predict(views.features[:, -world.last :]).astype(np.float64)
+    def penalty(pool: Views) -> float:
+        _, stds = fitted.predict(pool.features.astype(np.float64), return_std=True)
+        return max(alpha, float(np.mean((stds / fitted.scale_) ** 2)))
 
-    def student(pool: Views, blocks: int, share: float = SHARE) -> Scorer:
-        labelled, of_now, apart = [(world.known, world.truth)], teacher, []
+    def second(pool: Views, seen: int) -> Scorer:
+        model = KernelRidge(alpha=ALPHA, random_state=world.seed)
+        model.fit(pool.features[:, -seen:], teacher(pool))
+        return lambda views: model.predict(views.features[:, -seen:]).astype(np.float64)
+
+    def student(
+        pool: Views, *, blocks: int = 1, share: float = SHARE, seen: int = upper, least: float | None = None
+    ) -> Scorer:
+        labelled, of_now = [(world.known, world.truth)], teacher
         for rows in partition(len(pool.scores), blocks, world.seed):
             block = Views(pool.features[rows], pool.own[rows], pool.scores[rows])
             said = of_now(block)
-            seen = second_view(block.features[:, -world.last :], said, world.seed)
-            apart.extend((said - seen).tolist())
-            labelled.append((block, (said + seen) / 2))
-            of_now = regression(labelled, float(np.sqrt(np.mean(np.square(apart)))), share)
+            labelled.append((block, (said + second_view(block.features[:, -seen:], said, world.seed)) / 2))
+            learnt = Views.join([views for views, _ in labelled[1:]])
+            of_now = regression(labelled, penalty(learnt) if least is None else least, share)
         return of_now
 
     def network(views: Views) -> Floats:
@@ -172,15 +183,21 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
     on_a, teacher = (regression([(world.known, world.truth)], share=share) for share in (0.0, SHARE))
 
     near, far = world.pools
+
+    def both(scorer: Callable[[Views], Scorer]) -> tuple[Scorer, Scorer]:
+        return scorer(near), scorer(far)
+
     yield "network", (network, network)
     yield "regression on A", (on_a, on_a)
     yield "teacher", (teacher, teacher)
-    yield "second view", (second(near), second(far))
-    one_view = [regression([(world.known, world.truth), (pool, teacher(pool))]) for pool in world.pools]
-    yield "one view", (one_view[0], one_view[1])
-    yield "student", (student(near, 1), student(far, 1))
-    yield "student without network", (student(near, 1, share=0.0), student(far, 1, share=0.0))
-    yield "3 blocks", (student(near, 3), student(far, 3))
+    yield "second view", both(lambda pool: second(pool, upper))
+    yield "second view, last depth", both(lambda pool: second(pool, last))
+    yield "one view", both(lambda pool: regression([(world.known, world.truth), (pool, teacher(pool))], penalty(pool)))
+    yield "student", both(student)
+    yield "student, last depth", both(partial(student, seen=last))
+    yield "student, small penalty", both(partial(student, least=alpha))
+    yield "student without network", both(partial(student, share=0.0))
+    yield "3 blocks", both(partial(student, blocks=3))
     order = np.random.default_rng(world.seed).permutation(len(world.rated))
     for count in LABELS_OF_B:
         rows = order[:count]

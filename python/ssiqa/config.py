@@ -13,7 +13,7 @@ from ssiqa.files import sha256, to_json
 
 PRESETS = ("default", "paper")
 
-SCHEMA = 4
+SCHEMA = 5
 """Of what a run keeps; a run is only continued by the same."""
 
 
@@ -64,8 +64,8 @@ class Config:
             so that the first gradient steps do not distort the features to fit an unfitted head.
         teacher: Schedule of phase 0.
         student: Schedule of the network's training in phases 1 to N. None: it stays as phase 0 left it, and the student
-            is a kernel ridge regression on its features, fitted to A's truth and all pseudo-labels, which a second view
-            has its say in where there are several depths.
+            is a kernel ridge regression on its features, fitted to A's truth and all pseudo-labels, in which a second
+            view has its say.
         short_side: Working resolution: pixels of a photo's shorter side.
         grid: A photo is scored by ``grid * grid`` crops, evenly spread; 0: whole, or where the network takes one size
             alone by as few crops as cover it.
@@ -79,7 +79,7 @@ class Config:
             ``student=None`` that in all scores, on top of which the regression learns what it leaves.
         gamma: RBF width, or "auto" for leave-one-out.
         alpha: Ridge penalty (the paper's lambda), or "auto" for leave-one-out; with ``student=None`` the student's is
-            at least what the difference between two views says of the noise.
+            at least the mean posterior variance, by A, at the photos of B.
         tolerance: How far (in SRCC, 0..2) a phase may leave A's hold-out below phase 0; one that goes further is damped
             or undone. 2 lets every phase stand.
         seed: Root of every random choice.

@@ -75,10 +75,18 @@ class Learner:
         return scores
 
     @contextmanager
-    def observing(self, phase: int, total: int, what: str = "features") -> Iterator[Observer]:
-        """A look at ``total`` photos, with the weights of this moment; ``what`` is for messages."""
+    def observing(self, phase: int, total: int, what: str = "features", crops: int | None = None) -> Iterator[Observer]:
+        """A look at ``total`` photos, with the weights of this moment.
+
+        Args:
+            phase: For messages, as ``what``.
+            total: Number of photos.
+            what: Is looked for.
+            crops: Random ones of each photo; without it as the settings say.
+        """
+        crops = self.config.weak_crops if crops is None else crops
         with Lanes() as lanes, Task(f"{self._title(phase)}, {what}", total) as task:
-            yield Observer(self._network, self.photos, self.config.weak_crops, self.config.seed, task, lanes)
+            yield Observer(self._network, self.photos, crops, self.config.seed, task, lanes)
 
     def fit(self, rated: RatedPhotos, phase: int) -> list[float]:
         """Train on the photos, on strong crops, by the schedule of the phase; the mean loss of each epoch."""

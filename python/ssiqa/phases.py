@@ -15,13 +15,16 @@ from ssiqa.run import PhaseRecord
 
 logger = logging.getLogger("ssiqa")
 
+FIRST_LOOK = 4
+"""Random crops of a photo from which training starts: it will see such crops, however photos are scored."""
+
 
 def teach(learner: Learner, material: Material) -> PhaseRecord:
     """Phase 0: the learner becomes the teacher, on the training part of A."""
     started = time.perf_counter()
     if learner.config.depths or learner.config.probe_head:
-        with learner.observing(0, len(material.truth.photos)) as observer:
-            views = Views.join(list(observer.look(material.truth.photos, again=True)))
+        with learner.observing(0, len(material.truth.photos), crops=FIRST_LOOK) as observer:
+            views = Views.join(list(observer.look(material.truth.photos, again=False)))
         with learner.profile.stage("regression", images=len(views.scores)):
             features = train.standardize(learner.model, views.features)
             if learner.config.probe_head:

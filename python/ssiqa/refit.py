@@ -63,9 +63,8 @@ def refit(
         assert of_a is not None, "Config has krr with such a student"
         _, stds = of_a.predict(new.features.astype(np.float64), return_std=True)
         of_holdout, holdout_stds = of_a.predict(unseen.features.astype(np.float64), return_std=True)
-        labels, disagreement = _labels(learner, new)
-        noise = _together(standing, disagreement, len(labels)) / of_a.scale_ if of_a.scale_ > 0 else 0.0
-        alpha = max(first.alpha, noise**2)
+        labels = _labels(learner, new)
+        alpha = max(first.alpha, _noise(standing, stds, of_a.scale_))
         learnt = [_left(learner, known, truth.targets), _left(learner, new, labels)]
         learnt += [_left(learner, views, rated.targets) for views, rated in zip(old, earlier, strict=True)]
         if inherited is not None:
@@ -89,7 +88,6 @@ def refit(
         stds=stds.tolist(),
         std_limit=None if coverage is None else coverage.limit,
         uncovered=None if coverage is None else coverage.uncovered,
-        disagreement=disagreement,
         label_srcc=holdout.srcc(unseen.scores, material),
         regression_srcc=holdout.srcc(of_holdout, material),
         holdout_srcc=verdict.srcc,
@@ -128,23 +126,17 @@ def _settle(learner: Learner, student: KernelHead, unseen: Views, material: Mate
     return Verdict(0.0, holdout.srcc(unseen.scores, material))
 
 
-def _labels(learner: Learner, new: Views) -> tuple[NDArray[np.float64], float | None]:
-    """Pseudo-labels of a block, and how far apart its two views are, root mean squared; None with one view."""
-    *others, last = learner.model.reader.widths
-    if not others:
-        logger.info("Labels are the teacher's alone: a network that is read at one depth has no second view.")
-        return new.scores, None
+def _labels(learner: Learner, new: Views) -> NDArray[np.float64]:
+    """Pseudo-labels of a block: the mean of what the teacher and a second view say."""
     if len(new.scores) < FEWEST:
         logger.info("Labels are the teacher's alone: a second view takes %d photos or more.", FEWEST)
-        return new.scores, None
-    seen = second_view(new.features[:, -last:], new.scores, learner.config.seed)
-    return (new.scores + seen) / 2, float(np.sqrt(np.mean((new.scores - seen) ** 2)))
+        return new.scores
+    widths = learner.model.reader.widths
+    upper = sum(widths[len(widths) // 2 :])
+    return (new.scores + second_view(new.features[:, -upper:], new.scores, learner.config.seed)) / 2
 
 
-def _together(earlier: list[PhaseRecord], disagreement: float | None, photos: int) -> float:
-    """How far apart views are in all blocks so far: what is taken for the noise of their labels."""
-    measured = [(record.disagreement, len(record.photos)) for record in earlier] + [(disagreement, photos)]
-    known = [(apart, count) for apart, count in measured if apart is not None]
-    if not known:
-        return 0.0
-    return float(np.sqrt(np.average([apart**2 for apart, _ in known], weights=[count for _, count in known])))
+def _noise(earlier: list[PhaseRecord], stds: NDArray[np.float64], scale: float) -> float:
+    """Of the labels of all blocks so far: how uncertain A left them, mean posterior variance in units of the kernel."""
+    every = np.concatenate([*(np.asarray(record.stds) for record in earlier), stds])
+    return float(np.mean((every / scale) ** 2)) if scale > 0 else 0.0

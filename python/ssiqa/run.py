@@ -44,7 +44,6 @@ class PhaseRecord:
         stds: Posterior standard deviation of the regression on A at each photo, internal scale, None without KRR.
         std_limit: That beyond which a photo is not covered by A, None without KRR.
         uncovered: Share of the block's photos beyond it, None without KRR.
-        disagreement: Root mean squared difference of the teacher and a second view, internal scale; None without one.
         label_srcc: On A's hold-out before the phase, of the labels that the teacher gives.
         regression_srcc: The same of the regression alone.
         holdout_srcc: On A's hold-out after the phase, by what is seen of photos in the run.
@@ -64,7 +63,6 @@ class PhaseRecord:
     stds: list[float] | None = None
     std_limit: float | None = None
     uncovered: float | None = None
-    disagreement: float | None = None
     label_srcc: float | None = None
     regression_srcc: float | None = None
     holdout_srcc: float | None = None

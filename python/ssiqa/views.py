@@ -1,4 +1,4 @@
-"""A second opinion on a block's labels, by somebody who sees less and makes other mistakes.
+"""A second opinion on a block's labels, by somebody who sees less, knows B alone, and makes other mistakes.
 
 Two learners that see different things of the same examples can teach each other (Blum and Mitchell, "Combining labeled
 and unlabeled data with co-training", COLT 1998).
@@ -16,8 +16,7 @@ FOLDS = 5
 FEWEST = 4
 """Photos of a block of which there can be one."""
 ALPHA = 0.3
-"""Leave-one-out would believe labels too well that are a smooth function of what a photo looks like. Any from 0.03 to 1
-gives the same."""
+"""Leave-one-out would believe labels too well that are a smooth function of what a photo looks like."""
 
 
 def second_view(features: NDArray[np.float32], labels: NDArray[np.float64], seed: int) -> NDArray[np.float64]:

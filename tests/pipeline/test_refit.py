@@ -71,15 +71,29 @@ def test_width_and_penalty_are_chosen_once(run: ssiqa.Adaptation) -> None:
         assert phase["alpha"] >= first["alpha"]
 
 
-def test_labels_lie_half_way_to_a_second_view(run: ssiqa.Adaptation) -> None:
-    """In standard deviations of A, labels are half as far from the teacher's as the views are apart."""
-    unit = run.report["scale"]["std"]
-    for phase in run.report["phases"][1:]:
-        block = [row for row in rows(run) if int(row["block"]) == phase["phase"]]
-        away = np.array([float(row["pseudo_label"]) - float(row["teacher_score"]) for row in block]) / unit
-        assert np.sqrt(np.mean((2 * away) ** 2)) == pytest.approx(phase["disagreement"], rel=1e-3)
-        assert all(float(row["std"]) > 0 for row in block)
-    assert len(rows(run)) == UNLABELED
+def test_labels_lie_half_way_to_a_second_view(
+    run: ssiqa.Adaptation,
+    labeled: Path,
+    unlabeled: Path,
+    regressed: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refit, "second_view", lambda features, labels, seed: labels + 1)
+    moved = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "tolerance": 2})
+    unit = moved.report["scale"]["std"]
+    away = [float(row["pseudo_label"]) - float(row["teacher_score"]) for row in rows(moved)]
+    assert away == pytest.approx([0.5 * unit] * UNLABELED, rel=1e-3)
+    assert any(row["pseudo_label"] != row["teacher_score"] for row in rows(run))
+
+
+def test_the_less_a_knows_of_b_the_larger_the_penalty(run: ssiqa.Adaptation) -> None:
+    """By the mean posterior variance of all labels so far."""
+    first, second = (phase["alpha"] for phase in run.report["phases"][1:])
+    variances = {block: [float(row["std"]) ** 2 for row in rows(run) if row["block"] == block] for block in "12"}
+    expected = np.mean([*variances["1"], *variances["2"]]) / np.mean(variances["1"])
+    assert min(first, second) > run.report["phases"][0]["alpha"]
+    assert second / first == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_student_of_one_block_is_the_teacher_of_the_next(
@@ -96,8 +110,8 @@ def test_the_student_of_one_block_is_the_teacher_of_the_next(
 
     def other(learner: Any, new: Any) -> Any:
         blocks.append(len(new.scores))
-        labels, apart = real(learner, new)
-        return (labels + np.linspace(0, 0.5, len(labels)) if len(blocks) == 1 else labels), apart
+        labels = real(learner, new)
+        return labels + np.linspace(0, 0.5, len(labels)) if len(blocks) == 1 else labels
 
     monkeypatch.setattr(refit, "_labels", other)
     changed = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "tolerance": 2})
@@ -134,7 +148,7 @@ def test_a_student_that_costs_a_too_much_is_undone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Labels of B that are mirrored spoil the regression on A: then the student is the teacher, and that is said."""
-    monkeypatch.setattr(refit, "_labels", lambda learner, new: (-5 * new.scores, 0.0))
+    monkeypatch.setattr(refit, "_labels", lambda learner, new: -5 * new.scores)
     with caplog.at_level(logging.WARNING, "ssiqa"):
         spoilt = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "tolerance": 1e-6})
     assert not spoilt.report["adapted"]
@@ -186,14 +200,20 @@ def test_interrupted_before_its_report_a_run_goes_on_from_the_last_phase(
         assert np.array_equal(getattr(again, name).score(photos), getattr(run, name).score(photos))
 
 
-def test_a_single_depth_has_one_view(
-    labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_single_depth_and_few_photos(
+    labeled: Path, regressed: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, "ssiqa"):
-        one = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "depths": False, "feature_dim": 8})
-    assert one.report["phases"][1]["disagreement"] is None
-    assert "Labels are the teacher's alone" in caplog.text
-    assert all(row["pseudo_label"] == row["teacher_score"] for row in rows(one))
+    """What is read at one depth is its own second view; three photos have none, which is said."""
+    single = {**regressed, "blocks": 1, "depths": False, "feature_dim": 8}
+    for count in (4, 3):
+        for number in range(count):
+            write_photo(tmp_path / f"{count}/{number}.png", texture(number, number * 0.5))
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "ssiqa"):
+            one = ssiqa.adapt(labeled, tmp_path / f"{count}", tmp_path / f"run {count}", **single)
+        same = [row["pseudo_label"] == row["teacher_score"] for row in rows(one)]
+        assert all(same) if count == 3 else not any(same)
+        assert ("Labels are the teacher's alone" in caplog.text) == (count == 3)
 
 
 def test_far_from_all_photos_the_network_has_its_say(regressed: dict[str, Any]) -> None:
