@@ -9,11 +9,13 @@ ss03_unlabeled; "far" is pcuid, adapted to itself. SRCC, mean and deviation over
     network                 phase 0, by its own head
     regression on A         kernel ridge regression on its features
     teacher                 half the network, and a regression on A of what that leaves: what `adapt` exports as teacher
-    second view             a regression on the upper half of depths of B, taught what the teacher says there
-    second view, last depth the same on the last depth alone
-    one view                the student with the teacher's labels alone
+    views                   the mean of regressions on each depth of B and those above it, taught what the teacher
+                            says there
+    last depth              that on the last depth alone
+    teacher's labels        the student with the teacher's labels alone
     student                 the student of `adapt`
-    student, last depth     with labels by the second view on the last depth alone
+    student, last depth     with labels by one view, of the last depth alone
+    student, half           with labels half the teacher's and half that view's, whatever their precision
     student, small penalty  with the penalty that was chosen for A
     student without network a regression alone, not on what half the network leaves
     3 blocks                the same, B in three blocks, each student the teacher of the next
@@ -45,7 +47,7 @@ from ssiqa.krr import KernelRidge
 from ssiqa.learner import Learner
 from ssiqa.material import gather
 from ssiqa.profile import Profile
-from ssiqa.views import ALPHA, second_view
+from ssiqa.views import ALPHA, pseudo_labels, view
 
 Floats = NDArray[np.float64]
 SHARE = make_config().teacher_share
@@ -143,8 +145,7 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
     fitted = distill.regression(world.known, world.truth, world.groups, make_config(seed=world.seed))
     assert fitted is not None
     gamma, alpha = float(fitted.gamma_), float(fitted.alpha_)
-    depths = len(world.widths)
-    upper, last = sum(world.widths[depths // 2 :]), world.widths[-1]
+    widths, last = world.widths, world.widths[-1:]
 
     def regression(learnt: list[tuple[Views, Floats]], penalty: float = alpha, share: float = SHARE) -> Scorer:
         head = KernelHead.fit(
@@ -156,23 +157,39 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
         )
         return lambda views: head(torch.from_numpy(views.features)).double().numpy() + share * views.own
 
-    def penalty(pool: Views) -> float:
-        _, stds = fitted.predict(pool.features.astype(np.float64), return_std=True)
-        return max(alpha, float(np.mean((stds / fitted.scale_) ** 2)))
+    def stds(views: Views) -> Floats:
+        return fitted.predict(views.features.astype(np.float64), return_std=True)[1].astype(np.float64)
 
-    def second(pool: Views, seen: int) -> Scorer:
-        model = KernelRidge(alpha=ALPHA, random_state=world.seed)
-        model.fit(pool.features[:, -seen:], teacher(pool))
-        return lambda views: model.predict(views.features[:, -seen:]).astype(np.float64)
+    def penalty(pool: Views) -> float:
+        return max(alpha, float(np.mean((stds(pool) / fitted.scale_) ** 2)))
+
+    def seen(pool: Views, firsts: list[int]) -> Scorer:
+        """The mean of views of a pool from these features on."""
+        models = []
+        for first in firsts:
+            model = KernelRidge(alpha=ALPHA, random_state=world.seed)
+            models.append((first, model.fit(pool.features[:, first:], teacher(pool))))
+        return lambda views: np.mean([model.predict(views.features[:, first:]) for first, model in models], axis=0)
+
+    def labels(pool: Views, said: Floats, widths: tuple[int, ...]) -> Floats:
+        return pseudo_labels(pool.features[:, -sum(widths) :], widths, said, stds(pool), world.seed)
+
+    def half(pool: Views, said: Floats, widths: tuple[int, ...]) -> Floats:
+        return (said + view(pool.features[:, -sum(widths) :], said, world.seed)[0]) / 2
 
     def student(
-        pool: Views, *, blocks: int = 1, share: float = SHARE, seen: int = upper, least: float | None = None
+        pool: Views,
+        *,
+        blocks: int = 1,
+        share: float = SHARE,
+        labels: Callable[[Views, Floats, tuple[int, ...]], Floats] = labels,
+        widths: tuple[int, ...] = widths,
+        least: float | None = None,
     ) -> Scorer:
         labelled, of_now = [(world.known, world.truth)], teacher
         for rows in partition(len(pool.scores), blocks, world.seed):
             block = Views(pool.features[rows], pool.own[rows], pool.scores[rows])
-            said = of_now(block)
-            labelled.append((block, (said + second_view(block.features[:, -seen:], said, world.seed)) / 2))
+            labelled.append((block, labels(block, of_now(block), widths)))
             learnt = Views.join([views for views, _ in labelled[1:]])
             of_now = regression(labelled, penalty(learnt) if least is None else least, share)
         return of_now
@@ -190,11 +207,16 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
     yield "network", (network, network)
     yield "regression on A", (on_a, on_a)
     yield "teacher", (teacher, teacher)
-    yield "second view", both(lambda pool: second(pool, upper))
-    yield "second view, last depth", both(lambda pool: second(pool, last))
-    yield "one view", both(lambda pool: regression([(world.known, world.truth), (pool, teacher(pool))], penalty(pool)))
+    starts = np.cumsum([0, *widths]).tolist()[:-1]
+    yield "views", both(lambda pool: seen(pool, starts))
+    yield "last depth", both(lambda pool: seen(pool, starts[-1:]))
+    yield (
+        "teacher's labels",
+        both(lambda pool: regression([(world.known, world.truth), (pool, teacher(pool))], penalty(pool))),
+    )
     yield "student", both(student)
-    yield "student, last depth", both(partial(student, seen=last))
+    yield "student, last depth", both(partial(student, widths=last))
+    yield "student, half", both(partial(student, labels=half, widths=last))
     yield "student, small penalty", both(partial(student, least=alpha))
     yield "student without network", both(partial(student, share=0.0))
     yield "3 blocks", both(partial(student, blocks=3))

@@ -64,8 +64,7 @@ class Config:
             so that the first gradient steps do not distort the features to fit an unfitted head.
         teacher: Schedule of phase 0.
         student: Schedule of the network's training in phases 1 to N. None: it stays as phase 0 left it, and the student
-            is a kernel ridge regression on its features, fitted to A's truth and all pseudo-labels, in which a second
-            view has its say.
+            is a kernel ridge regression on its features, fitted to A's truth and all pseudo-labels.
         short_side: Working resolution: pixels of a photo's shorter side.
         grid: A photo is scored by ``grid * grid`` crops, evenly spread; 0: whole, or where the network takes one size
             alone by as few crops as cover it.

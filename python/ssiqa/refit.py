@@ -18,7 +18,7 @@ from ssiqa.krr import KernelRidge
 from ssiqa.learner import Learner
 from ssiqa.material import Material, RatedPhotos
 from ssiqa.run import PhaseRecord
-from ssiqa.views import FEWEST, second_view
+from ssiqa.views import FEWEST, pseudo_labels
 
 logger = logging.getLogger("ssiqa")
 
@@ -63,7 +63,7 @@ def refit(
         assert of_a is not None, "Config has krr with such a student"
         _, stds = of_a.predict(new.features.astype(np.float64), return_std=True)
         of_holdout, holdout_stds = of_a.predict(unseen.features.astype(np.float64), return_std=True)
-        labels = _labels(learner, new)
+        labels = _labels(learner, new, stds)
         alpha = max(first.alpha, _noise(standing, stds, of_a.scale_))
         learnt = [_left(learner, known, truth.targets), _left(learner, new, labels)]
         learnt += [_left(learner, views, rated.targets) for views, rated in zip(old, earlier, strict=True)]
@@ -126,14 +126,12 @@ def _settle(learner: Learner, student: KernelHead, unseen: Views, material: Mate
     return Verdict(0.0, holdout.srcc(unseen.scores, material))
 
 
-def _labels(learner: Learner, new: Views) -> NDArray[np.float64]:
-    """Pseudo-labels of a block: the mean of what the teacher and a second view say."""
+def _labels(learner: Learner, new: Views, stds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pseudo-labels of a block, by the teacher, how uncertain A leaves it, and views of the block."""
     if len(new.scores) < FEWEST:
-        logger.info("Labels are the teacher's alone: a second view takes %d photos or more.", FEWEST)
+        logger.info("Labels are the teacher's alone: views of a block take %d photos or more.", FEWEST)
         return new.scores
-    widths = learner.model.reader.widths
-    upper = sum(widths[len(widths) // 2 :])
-    return (new.scores + second_view(new.features[:, -upper:], new.scores, learner.config.seed)) / 2
+    return pseudo_labels(new.features, learner.model.reader.widths, new.scores, stds, learner.config.seed)
 
 
 def _noise(earlier: list[PhaseRecord], stds: NDArray[np.float64], scale: float) -> float:

@@ -20,7 +20,7 @@ from ssiqa.kernel_head import CENTRES, KernelHead
 from ssiqa.krr import KernelRidge
 from ssiqa.models import build_model
 
-from .conftest import UNLABELED, assert_same_student, student_weights, texture, write_photo
+from .conftest import assert_same_student, student_weights, texture, write_photo
 
 
 @pytest.fixture(scope="module")
@@ -71,20 +71,20 @@ def test_width_and_penalty_are_chosen_once(run: ssiqa.Adaptation) -> None:
         assert phase["alpha"] >= first["alpha"]
 
 
-def test_labels_lie_half_way_to_a_second_view(
-    run: ssiqa.Adaptation,
-    labeled: Path,
-    unlabeled: Path,
-    regressed: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(refit, "second_view", lambda features, labels, seed: labels + 1)
-    moved = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "tolerance": 2})
-    unit = moved.report["scale"]["std"]
-    away = [float(row["pseudo_label"]) - float(row["teacher_score"]) for row in rows(moved)]
-    assert away == pytest.approx([0.5 * unit] * UNLABELED, rel=1e-3)
-    assert any(row["pseudo_label"] != row["teacher_score"] for row in rows(run))
+def test_teacher_and_views_are_weighed_by_their_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two depths there are two views, of both and of the upper; the label is the mean of what each makes of it."""
+    said, stds = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 1.0, 3.0, 1.0])
+    shapes = []
+
+    def stand_in(features: Any, taught: Any, seed: int) -> Any:
+        shapes.append(features.shape)
+        assert np.array_equal(taught, said)
+        return said + 2, np.array([1.0, 1.0, 1.0, 0.0]) if len(shapes) == 1 else np.full(4, 1e9)
+
+    monkeypatch.setattr(views, "view", stand_in)
+    found = views.pseudo_labels(np.zeros((4, 5), np.float32), (3, 2), said, stds, 0)
+    assert shapes == [(4, 5), (4, 2)]
+    assert found == pytest.approx(said + np.array([0.0, 0.5, 0.9, 1.0]))
 
 
 def test_the_less_a_knows_of_b_the_larger_the_penalty(run: ssiqa.Adaptation) -> None:
@@ -108,9 +108,9 @@ def test_the_student_of_one_block_is_the_teacher_of_the_next(
     real = refit._labels
     blocks: list[int] = []
 
-    def other(learner: Any, new: Any) -> Any:
+    def other(learner: Any, new: Any, stds: Any) -> Any:
         blocks.append(len(new.scores))
-        labels = real(learner, new)
+        labels = real(learner, new, stds)
         return labels + np.linspace(0, 0.5, len(labels)) if len(blocks) == 1 else labels
 
     monkeypatch.setattr(refit, "_labels", other)
@@ -148,7 +148,7 @@ def test_a_student_that_costs_a_too_much_is_undone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Labels of B that are mirrored spoil the regression on A: then the student is the teacher, and that is said."""
-    monkeypatch.setattr(refit, "_labels", lambda learner, new: -5 * new.scores)
+    monkeypatch.setattr(refit, "_labels", lambda learner, new, stds: -5 * new.scores)
     with caplog.at_level(logging.WARNING, "ssiqa"):
         spoilt = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "tolerance": 1e-6})
     assert not spoilt.report["adapted"]
@@ -203,7 +203,7 @@ def test_interrupted_before_its_report_a_run_goes_on_from_the_last_phase(
 def test_a_single_depth_and_few_photos(
     labeled: Path, regressed: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is read at one depth is its own second view; three photos have none, which is said."""
+    """What is read at one depth has one view; three photos have none, which is said."""
     single = {**regressed, "blocks": 1, "depths": False, "feature_dim": 8}
     for count in (4, 3):
         for number in range(count):
@@ -282,14 +282,24 @@ def test_weights_that_cancel_leave_an_exact_score() -> None:
     assert np.allclose(head(torch.from_numpy(photos)).numpy(), expected, rtol=1e-6, atol=1e-9)
 
 
-def test_a_second_view_never_sees_a_photos_own_label() -> None:
+def test_a_view_never_sees_a_photos_own_label() -> None:
     """An outlier among the labels leaves its mark on the others, not on itself."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(40, 3)).astype(np.float32)
     labels = features[:, 0].astype(np.float64)
     spoilt = labels.copy()
     spoilt[7] += 1000
-    clean, seen = views.second_view(features, labels, 0), views.second_view(features, spoilt, 0)
+    (clean, stds), (seen, _) = views.view(features, labels, 0), views.view(features, spoilt, 0)
     assert seen[7] == clean[7]
     assert (seen != clean).sum() > 20
     assert np.corrcoef(clean, labels)[0, 1] > 0.8
+    alone = int(np.argmax(np.abs(features).max(1)))
+    assert stds[alone] > np.median(stds)
+
+
+def test_a_view_learns_from_some_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "LEARNT", 20)
+    features = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    labels = features[:, 0].astype(np.float64)
+    seen, _ = views.view(features, labels, 0)
+    assert np.corrcoef(seen, labels)[0, 1] > 0.8
