@@ -102,8 +102,10 @@ def main() -> None:
             print(f"seed {seed}, {name}: " + " ".join(f"{value:.4f}" for value in rows), flush=True)
     print("\n| | near | far | A's hold-out |\n|---|---:|---:|---:|")
     for name, seeds in found.items():
-        columns = zip(*seeds, strict=True)
-        print(f"| {name} | " + " | ".join(f"{np.mean(of):.3f} ± {np.std(of):.3f}" for of in columns) + " |")
+        cells = (
+            "" if np.isnan(of).all() else f"{np.mean(of):.3f} ± {np.std(of):.3f}" for of in zip(*seeds, strict=True)
+        )
+        print(f"| {name} | " + " | ".join(cells) + " |")
 
 
 def look(data: Path, kept: Path, settings: dict[str, Any], crops: int) -> World:

@@ -7,10 +7,10 @@ As `benchmarks.depths`, whose descriptions of photos it shares, with all depths.
     kernels      one RBF of all depths (what `adapt` uses), one RBF for each depth, added up, and a linear one; gamma
                  and alpha by leave-one-group-out on at most three photos of each group
     resolutions  the shorter side of the working image, in pixels, for one RBF
-    second view  pseudo-labels of ss03_unlabeled taught to a regression that sees the upper half of the depths alone, in
-                 the units of B: that student, and the mean of it and its teacher; then the same of the last depth
-                 alone, and of all; in column "cluster out" the same within A, half of each cluster being B and the
-                 other half the test
+    second view  pseudo-labels of ss03_unlabeled taught to a regression that sees the last depth alone, in the units of
+                 B: that student, and the mean of it and its teacher; then the same of a student that is taught A's
+                 truth, too; in column "cluster out" the same within A, half of each cluster being B and the other
+                 half the test
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from scipy.linalg import eigh
 import ssiqa
 from benchmarks.depths import CLUSTERS, Depths, Describer, Photos, Standard, clusters_of, labeled, oracle, srcc
 from ssiqa.data import holdout_split
-from ssiqa.views import ALPHA
 
 Floats = NDArray[np.float64]
 Kernel = Callable[[Sequence[Floats], Sequence[Floats], float], Floats]
-VIEWS = ("second view", "second view, last depth", "second view, all depths")
+VIEWS = ("teacher", "second view", "mean of both", "second view, of A too", "mean of both, of A too")
 GAMMAS = (0.03, 0.1, 0.3, 1.0)
 ALPHAS = np.logspace(-2.5, 1, 8)
 
@@ -51,8 +50,7 @@ def main() -> None:
             show(f"{name}, {side} pixels", [kernel_study(photos, name, seed) for seed in range(arguments.seeds)])
         if side == 384:
             found = [list(view_study(photos, seed)) for seed in range(arguments.seeds)]
-            names = ("teacher", *(f"{part}{view}" for view in VIEWS for part in ("", "mean of teacher and ")))
-            for number, name in enumerate(names):
+            for number, name in enumerate(VIEWS):
                 show(name, [rows[number] for rows in found])
 
 
@@ -92,7 +90,7 @@ def kernel_study(photos: Folders, name: str, seed: int) -> tuple[float, ...]:
 
 
 def view_study(photos: Folders, seed: int) -> Iterator[tuple[float, ...]]:
-    """Of what `views` gives: cluster out, hold-out, near and far."""
+    """Of teacher, student and their mean: cluster out, hold-out, near and far."""
     source, everything = photos.source, list(range(len(photos.source.depths)))
     train, holdout = holdout_split(source.groups, 0.2, seed)
     clusters, outside = clusters_of(Standard(source.depths, train, everything)(source.depths), source.groups, seed), []
@@ -110,13 +108,12 @@ def view_study(photos: Folders, seed: int) -> Iterator[tuple[float, ...]]:
 
 
 def views(source: Photos, pool: Photos, tests: list[Photos], seed: int) -> list[tuple[float, ...]]:
-    """For each test the agreement of the teacher, and then for each of VIEWS of it and of the mean of both."""
+    """For each test the agreement of what VIEWS lists."""
     everything = np.arange(len(source.labels)), list(range(len(source.depths)))
     all_depths = Standard(source.depths, *everything)
     teacher = ssiqa.KernelRidge(random_state=seed).fit(all_depths(source.depths), source.labels, source.groups)
     taught = Photos(pool.depths, teacher.predict(all_depths(pool.depths)), pool.groups)
-    depths = len(pool.depths)
-    students = [Student(taught, list(range(first, depths)), seed) for first in (depths // 2, depths - 1, 0)]
+    students = [Student(taught, seed), Student(joined(source, taught), seed)]
     found = []
     for test in tests:
         old = teacher.predict(all_depths(test.depths))
@@ -130,16 +127,20 @@ def views(source: Photos, pool: Photos, tests: list[Photos], seed: int) -> list[
 
 
 class Student:
-    """A regression on some depths."""
+    """A regression on the last depth alone."""
 
-    def __init__(self, photos: Photos, depths: list[int], seed: int) -> None:
-        self._standard = Standard(photos.depths, np.arange(len(photos.labels)), depths)
-        seen = self._standard(photos.depths)
-        self._model = ssiqa.KernelRidge(alpha=ALPHA, random_state=seed).fit(seen, photos.labels)
+    def __init__(self, photos: Photos, seed: int) -> None:
+        self._last = Standard(photos.depths, np.arange(len(photos.labels)), [len(photos.depths) - 1])
+        self._model = ssiqa.KernelRidge(alpha=0.3, random_state=seed).fit(self._last(photos.depths), photos.labels)
 
     def __call__(self, photos: Photos) -> Floats:
-        predicted: Floats = self._model.predict(self._standard(photos.depths))
+        predicted: Floats = self._model.predict(self._last(photos.depths))
         return predicted
+
+
+def joined(first: Photos, second: Photos) -> Photos:
+    depths = [np.concatenate(pair) for pair in zip(first.depths, second.depths, strict=True)]
+    return Photos(depths, np.concatenate([first.labels, second.labels]), np.concatenate([first.groups, second.groups]))
 
 
 def part(photos: Photos, rows: NDArray[np.int64]) -> Photos:
