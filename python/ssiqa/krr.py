@@ -289,7 +289,7 @@ def _some_rows(n: int, most: int, random: np.random.RandomState) -> NDArray[np.i
 def _best(x: Floats, y: Floats, gamma: float | str, alpha: float | str, groups: NDArray[np.int64] | None) -> _Choice:
     """The point of the grid with the smallest error on what is left out; the first one where several are equal."""
     distances = kernels.squared_distances(x)
-    gammas = np.asarray(GAMMA_FACTORS / _median_distance(distances) if isinstance(gamma, str) else [gamma], np.float64)
+    gammas = np.asarray(GAMMA_FACTORS / median_distance(distances) if isinstance(gamma, str) else [gamma], np.float64)
     alphas = np.asarray(ALPHAS if isinstance(alpha, str) else [alpha], np.float64)
     if groups is None:
         table = from_distances(distances, y, gammas, alphas).rmse
@@ -301,6 +301,7 @@ def _best(x: Floats, y: Floats, gamma: float | str, alpha: float | str, groups: 
     return _Choice(float(gammas[row]), float(alphas[column]), float(table[row, column]))
 
 
-def _median_distance(distances: Floats) -> float:
+def median_distance(distances: NDArray[Any]) -> float:
+    """Of a square matrix of squared distances, the median between two rows; 1 where they are all alike."""
     median = float(np.median(distances[np.tri(len(distances), k=-1, dtype=bool)]))
     return median if median > 0 else 1.0

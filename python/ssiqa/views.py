@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssiqa import kernels
-from ssiqa.krr import KernelRidge
+from ssiqa.krr import KernelRidge, median_distance
 from ssiqa.seeding import generator
 
 FOLDS = 5
@@ -66,16 +66,11 @@ def view(features: NDArray[np.float32], said: Floats, seed: int) -> tuple[Floats
     """
     rng = generator(seed, "view")
     folds = rng.permutation(len(said)) % min(FOLDS, len(said) // 2)
-    gamma = WIDTH / _median_distance(features[rng.permutation(len(said))[:LEARNT]])
+    some = features[rng.permutation(len(said))[:LEARNT]]
+    gamma = WIDTH / median_distance(kernels.squared_distances(some, some))
     seen, stds = np.empty(len(said)), np.empty(len(said))
     for fold in range(folds.max() + 1):
         inside, others = folds == fold, rng.permutation(np.flatnonzero(folds != fold))[:LEARNT]
         regression = KernelRidge(gamma, ALPHA, random_state=seed).fit(features[others], said[others])
         seen[inside], stds[inside] = regression.predict(features[inside], return_std=True)
     return seen, stds
-
-
-def _median_distance(features: NDArray[np.float32]) -> float:
-    distances = kernels.squared_distances(features, features)
-    median = float(np.median(distances[np.tri(len(features), k=-1, dtype=bool)]))
-    return median if median > 0 else 1.0
