@@ -34,7 +34,7 @@ import ssiqa
 from benchmarks.paper import PAPER
 from ssiqa.config import make_config
 from ssiqa.data import read_labeled_folder, read_unlabeled_folder
-from ssiqa.device import pick_device, pick_precision
+from ssiqa.device import pick_device
 from ssiqa.files import to_json, write_json
 from ssiqa.material import fingerprints
 from ssiqa.run import open_run
@@ -48,6 +48,8 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 # What phase 0 of those does not depend on.
 LATER = ("blocks", "krr", "replay_every", "tolerance")
+# What every machine computes, so that lines made on different ones are of the same settings.
+PRECISION = "float32"
 
 
 class Task(NamedTuple):
@@ -169,7 +171,15 @@ def row_of(found: Path, kept: Path, name: str, task: Task, part: str, settings: 
     run = kept / "runs" / f"{name} {part} {settings['backbone']} {settings['seed']} {digest}".replace(" ", "-")
     give_phase_0(kept, task, settings, run)
     profile = ssiqa.Profile()
-    adaptation = ssiqa.adapt(task.labeled, task.unlabeled, run, cache_dir=kept / "cache", profile=profile, **settings)
+    adaptation = ssiqa.adapt(
+        task.labeled,
+        task.unlabeled,
+        run,
+        precision=PRECISION,
+        cache_dir=kept / "cache",
+        profile=profile,
+        **settings,
+    )
     print(f"\n{run.name}\n\n{profile}", flush=True)
     keep_phase_0(kept, task, settings, run)
     report, (first, *later) = adaptation.report, adaptation.report["phases"]
@@ -235,8 +245,7 @@ def _digest(content: object) -> str:
 
 def _identity(settings: dict[str, Any]) -> dict[str, Any]:
     """What `adapt` takes for the identity of a run on the same photos."""
-    config, device = make_config(**settings), pick_device("auto")
-    return config.identity() | {"device": device.type, "precision": pick_precision("auto", device)}
+    return make_config(**settings).identity() | {"device": pick_device("auto").type, "precision": PRECISION}
 
 
 def phase_0_of(kept: Path, task: Task, settings: dict[str, Any]) -> Path:
