@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssiqa import distill, holdout, trust
+from ssiqa import distill, holdout, kernels, trust
 from ssiqa.features import Views
 from ssiqa.guard import Verdict, stands
 from ssiqa.kernel_head import KernelHead
@@ -21,6 +21,9 @@ from ssiqa.run import PhaseRecord
 from ssiqa.views import FEWEST, pseudo_labels
 
 logger = logging.getLogger("ssiqa")
+
+SAME = 0.99
+"""What the kernel of a photo and itself is at least, however its features were computed."""
 
 
 def begin(learner: Learner, material: Material) -> KernelRidge:
@@ -104,10 +107,13 @@ def _left(learner: Learner, seen: Views, targets: NDArray[np.float64]) -> _Learn
 
 
 def _remembered(inherited: KernelHead, known: Views) -> _Learnt:
-    """The centres of an earlier run's regression that are not A's, whose truth is there, and what it said of them."""
-    truth = {row.tobytes() for row in known.features}
+    """The centres of an earlier run's regression that are not A's, whose truth is there, and what it said of them.
+
+    A's are known by what the kernel makes of them, because features computed on another machine are not the same.
+    """
     centres = inherited.centres.numpy()
-    centres = centres[[row.tobytes() not in truth for row in centres]]
+    nearest = kernels.squared_distances(centres, known.features).min(axis=1)
+    centres = centres[np.exp(-float(inherited.gamma) * nearest) < SAME]
     return centres, inherited(torch.from_numpy(centres)).double().numpy()
 
 
