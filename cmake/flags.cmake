@@ -1,9 +1,9 @@
 # One target that carries the language level, the warnings and, on request, the sanitizers.
 add_library(ssiqa_flags INTERFACE)
 target_compile_features(ssiqa_flags INTERFACE cxx_std_20)
-target_compile_options(ssiqa_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+target_compile_options(ssiqa_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion>)
 if(SSIQA_WERROR)
-  target_compile_options(ssiqa_flags INTERFACE -Werror)
+  target_compile_options(ssiqa_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 
 if(SSIQA_SANITIZE)

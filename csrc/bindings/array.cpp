@@ -19,7 +19,9 @@ struct Protocol {
   PyObject* device = interned("__dlpack_device__");
   PyObject* dlpack = interned("__dlpack__");
   PyObject* version = py::make_tuple(dlpack::kMajorVersion, 0).release().ptr();
-  PyObject* keywords = py::make_tuple(py::str("max_version")).release().ptr();
+  PyObject* of_version = py::make_tuple(py::str("max_version")).release().ptr();
+  PyObject* of_both = py::make_tuple(py::str("stream"), py::str("max_version")).release().ptr();
+  PyObject* of_stream = py::make_tuple(py::str("stream")).release().ptr();
 };
 
 const Protocol& protocol() {
@@ -27,7 +29,14 @@ const Protocol& protocol() {
   return names;
 }
 
-void check_device(const py::object& object, const std::string& name) {
+// Empty where the memory is the one that is meant, else what it should be.
+std::string misplaced(int type, int device, const Gpu* gpu) {
+  if (gpu == nullptr) return type == dlpack::kCpu || type == dlpack::kCudaHost ? "" : "must be in CPU memory";
+  const bool there = (type == dlpack::kCuda || type == dlpack::kCudaManaged) && device == gpu->device;
+  return there ? "" : "must be in the memory of CUDA device " + std::to_string(gpu->device) + ", like the first array";
+}
+
+void check_device(const py::object& object, const std::string& name, const Gpu* gpu) {
   PyObject* self = object.ptr();
   const auto device = py::reinterpret_steal<py::object>(
       PyObject_VectorcallMethod(protocol().device, &self, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
@@ -36,19 +45,26 @@ void check_device(const py::object& object, const std::string& name) {
     PyErr_Clear();
     throw py::type_error(name + " must be an array that supports DLPack, such as numpy's or torch's.");
   }
-  const int type = py::cast<int>(py::reinterpret_borrow<py::sequence>(device)[0]);
-  if (type != dlpack::kCpu && type != dlpack::kCudaHost) throw py::value_error(name + " must be in CPU memory.");
+  const auto place = py::reinterpret_borrow<py::sequence>(device);
+  const std::string wrong = misplaced(py::cast<int>(place[0]), py::cast<int>(place[1]), gpu);
+  if (!wrong.empty()) throw py::value_error(name + " " + wrong + ".");
 }
 
 // Version 1 first, because only it lets a producer hand out memory that is read-only; older producers do not know the
 // argument.
-py::object request_capsule(const py::object& object) {
-  PyObject* with_version[] = {object.ptr(), protocol().version};
-  PyObject* capsule = PyObject_VectorcallMethod(protocol().dlpack, with_version, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                                                protocol().keywords);
+py::object request_capsule(const py::object& object, const Gpu* gpu) {
+  const Protocol& names = protocol();
+  const auto ask = [&](PyObject* const* arguments, PyObject* keywords) {
+    return PyObject_VectorcallMethod(names.dlpack, arguments, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, keywords);
+  };
+  py::object stream;
+  if (gpu != nullptr) stream = py::int_(gpu->stream);
+  PyObject* const with_version[] = {object.ptr(), names.version};
+  PyObject* const with_both[] = {object.ptr(), stream.ptr(), names.version};
+  PyObject* capsule = gpu == nullptr ? ask(with_version, names.of_version) : ask(with_both, names.of_both);
   if (capsule == nullptr && PyErr_ExceptionMatches(PyExc_TypeError) != 0) {
     PyErr_Clear();
-    capsule = PyObject_VectorcallMethod(protocol().dlpack, with_version, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+    capsule = gpu == nullptr ? ask(with_version, nullptr) : ask(with_both, names.of_stream);
   }
   if (capsule == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(capsule);
@@ -80,11 +96,11 @@ const dlpack::Tensor* Array::Owner::take(const py::object& capsule, bool& read_o
   throw py::value_error("__dlpack__ returned something that is not an unused DLPack capsule.");
 }
 
-Array::Array(const py::object& object, const std::string& name, Access access) : name_(name) {
-  check_device(object, name);
+Array::Array(const py::object& object, const std::string& name, Access access, const Gpu* gpu) : name_(name) {
+  check_device(object, name, gpu);
   bool read_only = false;
-  const dlpack::Tensor& tensor = *owner_.take(request_capsule(object), read_only);
-  read_layout(tensor);
+  const dlpack::Tensor& tensor = *owner_.take(request_capsule(object, gpu), read_only);
+  read_layout(tensor, gpu);
   if (access == Access::read) return;
   if (data_ == nullptr) return;
   if (access == Access::write && read_only) fail("must be writable");
@@ -95,8 +111,9 @@ Array::Array(const py::object& object, const std::string& name, Access access) :
   }
 }
 
-void Array::read_layout(const dlpack::Tensor& tensor) {
-  if (tensor.device.type != dlpack::kCpu && tensor.device.type != dlpack::kCudaHost) fail("must be in CPU memory");
+void Array::read_layout(const dlpack::Tensor& tensor, const Gpu* gpu) {
+  const std::string wrong = misplaced(tensor.device.type, tensor.device.id, gpu);
+  if (!wrong.empty()) fail(wrong);
   const auto [code, bits, lanes] = tensor.dtype;
   if (code == dlpack::kFloat && bits == 32 && lanes == 1) {
     type_ = Type::float32;

@@ -16,13 +16,20 @@ namespace ssiqa {
 
 enum class Type { float32, float64, int64, uint8 };
 
+// A GPU's memory, and the stream on which work with it will be queued: the number that DLPack has for it.
+struct Gpu {
+  int device;
+  std::intptr_t stream;
+};
+
 // Holds the producer's memory until destroyed, which needs the GIL; the views below do not. Reads through strides, so
 // nothing is copied. Throws TypeError or ValueError with the argument's name when the array cannot be used.
 class Array {
  public:
   enum class Access { read, contiguous, write };  // write: contiguous and not read-only
 
-  Array(const pybind11::object& object, const std::string& name, Access access = Access::read);
+  // In CPU memory, or with a GPU in its memory; the producer then makes its work precede what comes on the stream.
+  Array(const pybind11::object& object, const std::string& name, Access access = Access::read, const Gpu* gpu = nullptr);
   Array(const Array&) = delete;
   Array& operator=(const Array&) = delete;
 
@@ -52,6 +59,9 @@ class Array {
     return {data<T>() + offset, shape_[axis], shape_[axis + 1], strides_[axis], strides_[axis + 1]};
   }
 
+  // Between one batch and the next.
+  std::ptrdiff_t batch_stride() const { return strides_[0]; }
+
   // (n,) seen as (n, 1), or (n, t), where n is the length along `axis`: 0 or, in batches, 1.
   template <class T>
   MatrixView<T> columns(std::size_t axis = 0, std::size_t batch = 0) const {
@@ -76,7 +86,7 @@ class Array {
     std::function<void()> release_;
   };
 
-  void read_layout(const dlpack::Tensor& tensor);
+  void read_layout(const dlpack::Tensor& tensor, const Gpu* gpu);
   [[noreturn]] void fail(const std::string& what) const;
 
   Owner owner_;

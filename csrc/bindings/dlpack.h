@@ -13,7 +13,7 @@ inline constexpr const char* kUsedVersionedName = "used_dltensor_versioned";
 inline constexpr std::uint32_t kMajorVersion = 1;
 inline constexpr std::uint64_t kReadOnly = 1;
 
-enum DeviceType : std::int32_t { kCpu = 1, kCudaHost = 3 };
+enum DeviceType : std::int32_t { kCpu = 1, kCuda = 2, kCudaHost = 3, kCudaManaged = 13 };
 enum TypeCode : std::uint8_t { kInt = 0, kUInt = 1, kFloat = 2 };
 
 struct Device {

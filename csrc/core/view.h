@@ -11,7 +11,7 @@ struct VectorView {
   std::size_t size = 0;
   std::ptrdiff_t stride = 1;
 
-  const T& operator[](std::size_t i) const { return data[static_cast<std::ptrdiff_t>(i) * stride]; }
+  constexpr const T& operator[](std::size_t i) const { return data[static_cast<std::ptrdiff_t>(i) * stride]; }
 };
 
 template <class T>
@@ -22,8 +22,8 @@ struct MatrixView {
   std::ptrdiff_t row_stride = 0;
   std::ptrdiff_t col_stride = 1;
 
-  const T* row(std::size_t i) const { return data + static_cast<std::ptrdiff_t>(i) * row_stride; }
-  const T& operator()(std::size_t i, std::size_t j) const {
+  constexpr const T* row(std::size_t i) const { return data + static_cast<std::ptrdiff_t>(i) * row_stride; }
+  constexpr const T& operator()(std::size_t i, std::size_t j) const {
     return row(i)[static_cast<std::ptrdiff_t>(j) * col_stride];
   }
 };

@@ -6,6 +6,7 @@ import platform
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from ssiqa import gpu
 from ssiqa.device import why_no_cuda
 from ssiqa.version import __version__
 
@@ -30,7 +31,7 @@ def facts() -> dict[str, str]:
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         **{name: _installed(name) for name in _PACKAGES},
         **_core_facts(),
-        "cuda": f"networks: {_network_device()}; native kernels: not part of this version, they run on the CPU",
+        "cuda": f"networks: {_network_device()}; kernels: {_gpu_kernels()}",
     }
 
 
@@ -55,6 +56,13 @@ def _installed(name: str) -> str:
         return f"{import_module(_MODULES[name]).__version__} (another distribution)"
     except (KeyError, ImportError):
         return "not installed under this name"
+
+
+def _gpu_kernels() -> str:
+    if reason := gpu.why_no_kernels():
+        return f"on the CPU only, {reason}"
+    native = gpu.module()
+    return f"on {', '.join(native.devices())}, built with {native.compiler()} for {native.architectures()}"
 
 
 def _network_device() -> str:

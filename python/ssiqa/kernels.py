@@ -1,9 +1,14 @@
 """Radial basis function kernels, kernel ridge regression and selection, computed by the native core.
 
-Every function takes arrays of any library that speaks DLPack and lives in CPU memory (numpy arrays, torch tensors),
-float32 or float64, all of one dtype, and returns an array of the first argument's library and dtype. Inputs are read
+Every function takes arrays of any library that speaks DLPack (numpy arrays, torch tensors) in CPU memory, float32 or
+float64, all of one dtype, and returns an array of the first argument's library and dtype. Inputs are read
 through their strides: a transposed, sliced, reversed or read-only array is used as it is, without a copy. Work is
 spread over `SSIQA_NUM_THREADS` threads (default: the cores this process may use); results do not depend on how many.
+
+Distances, kernels, products and selection take arrays in the memory of a GPU, too, where ssiqa was built with a CUDA
+compiler. They queue their work on the stream that is current in the array's library and do not wait for it. What the
+CPU refuses as not finite is not looked at there: it comes out as NaN. Identical rows have a kernel of 1, and a distance
+of 0, up to rounding.
 
 Equation numbers are those of Pan et al., "Semi-Supervised Blind Image Quality Assessment through Knowledge
 Distillation and Incremental Learning", AAAI 2024.
@@ -12,14 +17,14 @@ Distillation and Incremental Learning", AAAI 2024.
 from __future__ import annotations
 
 import functools
-import sys
 import threading
 from collections.abc import Iterable
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from ssiqa import _core
+from ssiqa import _core, arrays
+from ssiqa.gpu import GpuKernels, is_on_gpu
 
 __all__ = [
     "KrrFactor",
@@ -68,7 +73,7 @@ def squared_distances(x: ArrayT, y: ArrayT | None = None) -> ArrayT:
                [25.,  0.]])
     """
     out = _pairwise_output(x, y)
-    _core.squared_distances(x, y, out)
+    (GpuKernels(x) if is_on_gpu(x) else _core).squared_distances(x, y, out)
     return out
 
 
@@ -97,7 +102,7 @@ def rbf_kernel(x: ArrayT, y: ArrayT | None = None, *, gamma: float) -> ArrayT:
     """
     out = _pairwise_output(x, y)
     _require_gammas_fit([gamma], x)
-    _core.rbf_kernel(x, y, out, gamma)
+    (GpuKernels(x) if is_on_gpu(x) else _core).rbf_kernel(x, y, out, gamma)
     return out
 
 
@@ -108,6 +113,7 @@ def rbf_matvec(
     *,
     gamma: float | Iterable[float],
     accumulate: Literal["float32", "float64"] = "float64",
+    precision: Literal["high", "medium"] = "high",
 ) -> ArrayT:
     """The product K(x, z) @ coef of equation (3), where K is `rbf_kernel(x, z, gamma=gamma)` and is never stored.
 
@@ -119,7 +125,10 @@ def rbf_matvec(
         z: (m, d) or (b, m, d).
         coef: (m,) or (m, t), or (b, m) or (b, m, t); finite.
         gamma: At least 0; in batches a number, or one for each.
-        accumulate: The type in which sums over blocks of rows of `z` are kept. "float32" is for float32 arrays only.
+        accumulate: The type in which sums over blocks of rows of `z` are kept. "float32" is for float32 arrays only; a
+            GPU keeps float64 anyway.
+        precision: Of products of float32 rows on a GPU's tensor cores. "medium" rounds the rows to half precision,
+            which is faster; an entry is then off by about 1e-3 of the sum that is named below.
 
     Returns:
         (n,) or (n, t), or (b, n) or (b, n, t). For float32 an entry is off by at most 1e-5 of the sum of K |coef| in
@@ -138,19 +147,26 @@ def rbf_matvec(
         >>> rbf_matvec(np.array([[1.0]]), z, np.array([1.0, 2.0]), gamma=1.0).round(4)
         array([2.3679])
     """
-    _require_arrays(x=x, z=z, coef=coef)
-    _require_axes("x", x, 2, 3)
-    _require_axes("z", z, len(_shape(x)))
-    _require_axes("coef", coef, len(_shape(x)) - 1, len(_shape(x)))
-    _require_same_columns("z", z, x)
-    _require_same_batches("z", z, x)
-    _require_same_rows("coef", coef, "z", z)
-    if accumulate not in ("float32", "float64") or (accumulate == "float32" and _dtype_name(x) == "float64"):
+    arrays.require_arrays(x=x, z=z, coef=coef)
+    arrays.require_axes("x", x, 2, 3)
+    arrays.require_axes("z", z, len(arrays.shape(x)))
+    arrays.require_axes("coef", coef, len(arrays.shape(x)) - 1, len(arrays.shape(x)))
+    arrays.require_same_columns("z", z, x)
+    arrays.require_same_batches("z", z, x)
+    arrays.require_same_rows("coef", coef, "z", z)
+    if precision not in ("high", "medium"):
+        raise ValueError(f"precision must be 'high' or 'medium', but it is {precision!r}.")
+    if accumulate not in ("float32", "float64") or (accumulate == "float32" and arrays.dtype_name(x) == "float64"):
         raise ValueError(f"accumulate must be 'float64', or 'float32' for float32 arrays, but it is {accumulate!r}.")
-    gammas = _per_batch("gamma", gamma, x)
+    gammas = arrays.per_batch("gamma", gamma, x)
     _require_gammas_fit(gammas, x)
-    out: ArrayT = _empty(x, (*_shape(x)[:-1], *_shape(coef)[len(_shape(x)) - 1 :]))
-    _core.rbf_matvec(x, z, coef, out, gammas, accumulate == "float64")
+    out: ArrayT = arrays.empty(x, (*arrays.shape(x)[:-1], *arrays.shape(coef)[len(arrays.shape(x)) - 1 :]))
+    if is_on_gpu(x):
+        GpuKernels(x).rbf_matvec(x, z, coef, out, gammas, precision == "medium")
+    elif precision == "medium":
+        raise ValueError("precision 'medium' is for arrays on a GPU; the CPU has 'high'.")
+    else:
+        _core.rbf_matvec(x, z, coef, out, gammas, accumulate == "float64")
     return out
 
 
@@ -185,12 +201,12 @@ def krr_fit(x: ArrayT, y: ArrayT, *, gamma: float | Iterable[float], alpha: floa
         >>> krr_fit(np.array([[0.0], [9.0]]), np.array([1.0, 2.0]), gamma=1.0, alpha=1.0)
         array([0.5, 1. ])
     """
-    _require_arrays(x=x, y=y)
-    _require_axes("x", x, 2, 3)
-    _require_axes("y", y, len(_shape(x)) - 1, len(_shape(x)))
-    _require_same_rows("y", y, "x", x)
-    gammas, alphas = _per_batch("gamma", gamma, x), _per_batch("alpha", alpha, x)
-    out: ArrayT = _empty(x, _shape(y))
+    arrays.require_arrays(x=x, y=y)
+    arrays.require_axes("x", x, 2, 3)
+    arrays.require_axes("y", y, len(arrays.shape(x)) - 1, len(arrays.shape(x)))
+    arrays.require_same_rows("y", y, "x", x)
+    gammas, alphas = arrays.per_batch("gamma", gamma, x), arrays.per_batch("alpha", alpha, x)
+    out: ArrayT = arrays.empty(x, arrays.shape(y))
     _core.krr_fit(x, y, out, gammas, alphas)
     return out
 
@@ -215,8 +231,8 @@ def krr_factor(x: ArrayT, *, gamma: float, alpha: float) -> KrrFactor[ArrayT]:
         >>> factor.variance(np.array([[0.0], [100.0]]))
         array([0.5, 1. ])
     """
-    _require_arrays(x=x)
-    _require_axes("x", x, 2)
+    arrays.require_arrays(x=x)
+    arrays.require_axes("x", x, 2)
     return KrrFactor(x, gamma, alpha)
 
 
@@ -235,8 +251,8 @@ class KrrFactor(Generic[ArrayT]):
     """
 
     def __init__(self, x: ArrayT, gamma: float, alpha: float) -> None:
-        self._rows, self._features = _shape(x)
-        self._dtype = _dtype_name(x)
+        self._rows, self._features = arrays.shape(x)
+        self._dtype = arrays.dtype_name(x)
         self._native = _core.krr_factor(x, gamma, alpha)
 
     @functools.cached_property
@@ -258,10 +274,10 @@ class KrrFactor(Generic[ArrayT]):
             ValueError: The shape does not fit, or numbers are not finite.
         """
         self._require_dtype("y", y)
-        _require_axes("y", y, 1, 2)
-        if _shape(y)[0] != self._rows:
-            raise ValueError(f"y must have {self._rows} rows like x, but its shape is {_shape(y)}.")
-        out: ArrayT = _empty(y, _shape(y))
+        arrays.require_axes("y", y, 1, 2)
+        if arrays.shape(y)[0] != self._rows:
+            raise ValueError(f"y must have {self._rows} rows like x, but its shape is {arrays.shape(y)}.")
+        out: ArrayT = arrays.empty(y, arrays.shape(y))
         self._native.solve(y, out)
         return out
 
@@ -280,17 +296,19 @@ class KrrFactor(Generic[ArrayT]):
             ValueError: The shape does not fit, or numbers are not finite or too large to square.
         """
         self._require_dtype("z", z)
-        _require_axes("z", z, 2)
-        if _shape(z)[1] != self._features:
-            raise ValueError(f"z must have {self._features} columns like x, but its shape is {_shape(z)}.")
-        out: ArrayT = _empty(z, _shape(z)[:1])
+        arrays.require_axes("z", z, 2)
+        if arrays.shape(z)[1] != self._features:
+            raise ValueError(f"z must have {self._features} columns like x, but its shape is {arrays.shape(z)}.")
+        out: ArrayT = arrays.empty(z, arrays.shape(z)[:1])
         self._native.variance(z, out)
         return out
 
     def _require_dtype(self, name: str, array: Any) -> None:
-        _require_arrays(**{name: array})
-        if _dtype_name(array) != self._dtype:
-            raise TypeError(f"{name} must have the dtype of x, but they are {_dtype_name(array)} and {self._dtype}.")
+        arrays.require_arrays(**{name: array})
+        if arrays.dtype_name(array) != self._dtype:
+            raise TypeError(
+                f"{name} must have the dtype of x, but they are {arrays.dtype_name(array)} and {self._dtype}."
+            )
 
 
 def smallest_difference(pred: ArrayT, target: ArrayT, k: int) -> ArrayT:
@@ -314,10 +332,10 @@ def smallest_difference(pred: ArrayT, target: ArrayT, k: int) -> ArrayT:
         array([3, 1, 2])
     """
     _require_vectors(pred, target)
-    if not 0 <= k <= _shape(pred)[0]:
-        raise ValueError(f"k must be from 0 to the {_shape(pred)[0]} elements there are, but it is {k}.")
-    out: ArrayT = _empty(pred, (k,), "int64")
-    _core.smallest_difference(pred, target, out)
+    if not 0 <= k <= arrays.shape(pred)[0]:
+        raise ValueError(f"k must be from 0 to the {arrays.shape(pred)[0]} elements there are, but it is {k}.")
+    out: ArrayT = arrays.empty(pred, (k,), "int64")
+    (GpuKernels(pred) if is_on_gpu(pred) else _core).smallest_difference(pred, target, out)
     return out
 
 
@@ -374,7 +392,7 @@ class SmallestDifference:
         _require_vectors(pred, target)
         with self._lock:
             self._use_dtype_of(pred)
-            end = self._next + _shape(pred)[0]
+            end = self._next + arrays.shape(pred)[0]
             ranges = _joined([*self._ranges, (self._next, end)])
             self._state.update(pred, target)
             self._next, self._ranges = end, ranges
@@ -419,16 +437,18 @@ class SmallestDifference:
 
     def _use_dtype_of(self, array: Any) -> None:
         if self._like is None:
-            self._like = _empty(array, (0,))
-            self._state = _SELECTIONS[_dtype_name(array)](self.k, self._next)
-        elif _dtype_name(array) != _dtype_name(self._like):
-            raise TypeError(f"A selection is of one dtype, but saw {_dtype_name(self._like)} and {_dtype_name(array)}.")
+            self._like = arrays.empty(array, (0,))
+            self._state = _SELECTIONS[arrays.dtype_name(array)](self.k, self._next)
+        elif arrays.dtype_name(array) != arrays.dtype_name(self._like):
+            raise TypeError(
+                f"A selection is of one dtype, but saw {arrays.dtype_name(self._like)} and {arrays.dtype_name(array)}."
+            )
 
     def _written(self, write: str, dtype: str | None) -> Any:
         with self._lock:
             if self._state is None:
                 return np.empty(0, dtype or "float64")
-            out = _empty(self._like, (self._state.size,), dtype)
+            out = arrays.empty(self._like, (self._state.size,), dtype)
             getattr(self._state, write)(out)
             return out
 
@@ -452,104 +472,25 @@ _SELECTIONS = {"float32": _core.Selection32, "float64": _core.Selection64}
 
 def _pairwise_output(x: ArrayT, y: ArrayT | None) -> ArrayT:
     other = x if y is None else y
-    _require_arrays(x=x, y=other)
-    _require_axes("x", x, 2, 3)
-    _require_axes("y", other, len(_shape(x)))
-    _require_same_columns("y", other, x)
-    _require_same_batches("y", other, x)
-    out: ArrayT = _empty(x, (*_shape(x)[:-1], _shape(other)[-2]))
+    arrays.require_arrays(x=x, y=other)
+    arrays.require_axes("x", x, 2, 3)
+    arrays.require_axes("y", other, len(arrays.shape(x)))
+    arrays.require_same_columns("y", other, x)
+    arrays.require_same_batches("y", other, x)
+    out: ArrayT = arrays.empty(x, (*arrays.shape(x)[:-1], arrays.shape(other)[-2]))
     return out
-
-
-def _shape(array: Any) -> tuple[int, ...]:
-    return tuple(array.shape)
-
-
-@functools.cache  # naming a dtype takes longer than a small kernel
-def _name(dtype: Any) -> str:
-    return str(dtype).rpartition(".")[2]
-
-
-def _dtype_name(array: Any) -> str:
-    return _name(array.dtype)
-
-
-def _require_arrays(**arrays: Any) -> None:
-    first_name, first_dtype = "", ""
-    for name, array in arrays.items():
-        if not hasattr(array, "__dlpack__"):
-            raise TypeError(f"{name} must be an array such as numpy's or torch's, but it is a {type(array).__name__}.")
-        dtype = _name(array.dtype)
-        if dtype not in ("float32", "float64"):
-            raise TypeError(f"{name} must have dtype float32 or float64, but it has {dtype}.")
-        if not first_name:
-            first_name, first_dtype = name, dtype
-        elif dtype != first_dtype:
-            raise TypeError(f"{name} must have the dtype of {first_name}, but they are {dtype} and {first_dtype}.")
-
-
-def _require_axes(name: str, array: Any, *allowed: int) -> None:
-    if len(_shape(array)) not in allowed:
-        expected = " or ".join(str(count) for count in allowed)
-        raise ValueError(f"{name} must have {expected} axes, but its shape is {_shape(array)}.")
-
-
-def _require_same_columns(name: str, array: Any, x: Any) -> None:
-    if _shape(array)[-1] != _shape(x)[-1]:
-        raise ValueError(
-            f"{name} must have as many columns as x, but their shapes are {_shape(array)} and {_shape(x)}."
-        )
-
-
-def _require_same_batches(name: str, array: Any, x: Any) -> None:
-    if _shape(array)[:-2] != _shape(x)[:-2]:
-        raise ValueError(
-            f"{name} must have as many batches as x, but their shapes are {_shape(array)} and {_shape(x)}."
-        )
-
-
-def _require_same_rows(name: str, array: Any, other_name: str, other: Any) -> None:
-    """(b?, n) or (b?, n, t) beside (b?, n, d), or (n,) beside (n,)."""
-    leading = max(len(_shape(other)) - 1, 1)
-    if _shape(array)[:leading] != _shape(other)[:leading]:
-        raise ValueError(
-            f"{name} must have as many rows as {other_name}, but their shapes are {_shape(array)} and {_shape(other)}."
-        )
-
-
-def _per_batch(name: str, value: float | Iterable[float], x: Any) -> list[float]:
-    """One number for each batch of (b, n, d), or one for (n, d)."""
-    batches = _shape(x)[0] if len(_shape(x)) == 3 else 1
-    if not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
-        return [float(value)] * batches  # type: ignore[arg-type]
-    numbers = [float(number) for number in value]
-    if len(_shape(x)) != 3 or len(numbers) != batches:
-        raise ValueError(f"{name} must be a number or, in batches, one for each of them, but there are {len(numbers)}.")
-    return numbers
 
 
 def _require_gammas_fit(gammas: list[float], x: Any) -> None:
     """The core computes with gamma in the dtype of the rows."""
-    largest = float(np.finfo(_dtype_name(x)).max)
+    largest = float(np.finfo(arrays.dtype_name(x)).max)
     for gamma in gammas:
         if np.isfinite(gamma) and gamma > largest:
-            raise ValueError(f"gamma must fit into {_dtype_name(x)}, the dtype of x, but it is {gamma}.")
+            raise ValueError(f"gamma must fit into {arrays.dtype_name(x)}, the dtype of x, but it is {gamma}.")
 
 
 def _require_vectors(pred: Any, target: Any) -> None:
-    _require_arrays(pred=pred, target=target)
-    _require_axes("pred", pred, 1)
-    _require_axes("target", target, 1)
-    _require_same_rows("target", target, "pred", pred)
-
-
-def _empty(like: Any, shape: tuple[int, ...], dtype: str | None = None) -> Any:
-    """An uninitialised array of the library of `like`, which is imported by now if it is torch."""
-    name = dtype or _dtype_name(like)
-    if isinstance(like, np.ndarray):
-        return np.empty(shape, dtype=name)
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(like, torch.Tensor):
-        return torch.empty(shape, dtype=getattr(torch, name))
-    namespace = like.__array_namespace__()
-    return namespace.empty(shape, dtype=getattr(namespace, name))
+    arrays.require_arrays(pred=pred, target=target)
+    arrays.require_axes("pred", pred, 1)
+    arrays.require_axes("target", target, 1)
+    arrays.require_same_rows("target", target, "pred", pred)

@@ -1,0 +1,39 @@
+// Rows as tensor cores take them: centred, scaled to the range of half precision, each number as the sum of two such, and
+// padded to whole tiles.
+#pragma once
+
+#include "gpu.h"
+#include "view.h"
+
+namespace ssiqa::gpu {
+
+// Of a row: features beyond the last are 0, as are whole rows beyond the last.
+inline constexpr std::size_t kDepth = 32;
+
+struct SplitRows {
+  std::uint16_t* parts[2];  // high and low, each padded_rows by depth
+  float* units;             // padded_rows: what the parts of a row are in units of, a power of 2
+  float* norms;             // padded_rows: |row|^2 without the square of low, whose products with each other are left out
+  std::size_t rows;
+  std::size_t padded_rows;
+  std::size_t depth;
+};
+
+// Room for so many rows, padded to a multiple of `tile`.
+inline SplitRows take_rows(Scratch& memory, std::size_t rows, std::size_t features, std::size_t tile) {
+  SplitRows split{};
+  split.rows = rows;
+  split.padded_rows = round_up(rows, tile);
+  split.depth = round_up(features, kDepth);
+  for (std::uint16_t*& part : split.parts) part = memory.take<std::uint16_t>(split.padded_rows * split.depth);
+  split.units = memory.take<float>(split.padded_rows);
+  split.norms = memory.take<float>(split.padded_rows);
+  return split;
+}
+
+// centre: z.cols numbers, about the mean of z: that of at most 1,024 of its rows.
+void queue_centre(const MatrixView<float>& z, float* centre, cudaStream_t stream);
+
+void queue_split(const MatrixView<float>& x, const float* centre, const SplitRows& to, cudaStream_t stream);
+
+}  // namespace ssiqa::gpu

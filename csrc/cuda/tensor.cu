@@ -1,0 +1,213 @@
+#include "tensor.h"
+
+#include <numbers>
+
+#include "products.h"
+#include "sums.h"
+
+namespace ssiqa::gpu {
+namespace {
+
+// The larger tile reads less from the second-level cache, and takes shared memory that only data centres' devices have.
+using Large = Tiling<64, 64, 2, 4, 4>;
+using Small = Tiling<64, 32, 2, 4, 2>;
+constexpr unsigned kTogether = 4;             // targets that share a look at the rows
+constexpr std::size_t kBlocksEach = 8;        // tiles of x for each multiprocessor that are prepared at once
+constexpr float kLog2E = std::numbers::log2e_v<float>;
+constexpr unsigned kThreads = 256;
+
+// -gamma |x - z|^2, at most 0; what is not a number stays that. The parts are in units of the rows.
+__device__ float power(float product, float gamma, float x_unit, float z_unit, float x_norm, float z_norm) {
+  const float exponent = gamma * (2 * x_unit * z_unit * product - (x_norm + z_norm));
+  return exponent > 0 ? 0.0F : exponent;
+}
+
+template <class Shape>
+constexpr std::size_t totals_bytes(unsigned targets) {
+  return std::size_t{Shape::kAcross} * Shape::kRows * targets * sizeof(double);
+}
+
+// parts: (gridDim.y, x.rows, columns), of which this writes kTargets columns from `target` on, of the tiles of x that the
+// scratch memory has. coef: (targets, z.padded_rows), 0 in the padding. gamma: of exp2.
+template <class Shape, unsigned kParts, unsigned kTargets>
+__global__ void __launch_bounds__(Shape::kThreads) matvec(SplitRows x, SplitRows z, const float* coef, float gamma,
+                                                          std::size_t target, std::size_t columns, double* parts) {
+  auto* const totals = reinterpret_cast<double*>(dynamic_shared() + Shape::shared_bytes(kParts));
+  constexpr unsigned kTotals = Shape::kAcross * Shape::kRows * kTargets;
+  for (unsigned i = threadIdx.x; i < kTotals; i += Shape::kThreads) totals[i] = 0;  // the first barrier comes before their use
+
+  const unsigned warp_across = threadIdx.x / kWarp % Shape::kAcross;
+  const std::size_t tiles = z.padded_rows / Shape::kColumns;
+  const std::size_t first = tiles * blockIdx.y / gridDim.y;
+  const std::size_t last = tiles * (blockIdx.y + 1) / gridDim.y;
+  const std::size_t x_begin = std::size_t{blockIdx.x} * Shape::kRows;
+  multiply_rows<Shape, kParts>(x, blockIdx.x, z, first, last, [&](std::size_t z_tile, const Tile<Shape>& tile) {
+    using Of = Tile<Shape>;
+    const std::size_t begin = z_tile * Shape::kColumns;
+#pragma unroll
+    for (unsigned i = 0; i < Of::kDown; ++i) {
+#pragma unroll
+      for (unsigned half = 0; half < 2; ++half) {
+        const unsigned row = Of::row(i, 2 * half);
+        const float x_unit = x.units[x_begin + row];
+        const float x_norm = x.norms[x_begin + row];
+        float sums[kTargets] = {};
+#pragma unroll
+        for (unsigned j = 0; j < Of::kAcross; ++j) {
+#pragma unroll
+          for (unsigned e = 2 * half; e < 2 * half + 2; ++e) {
+            const std::size_t column = begin + Of::column(j, e);
+            const float near =
+                exp2_fast(power(tile.sums[i][j][e], gamma, x_unit, z.units[column], x_norm, z.norms[column]));
+#pragma unroll
+            for (unsigned t = 0; t < kTargets; ++t) sums[t] += near * coef[t * z.padded_rows + column];
+          }
+        }
+#pragma unroll
+        for (unsigned t = 0; t < kTargets; ++t) {
+          sums[t] += shuffle_xor(sums[t], 1);
+          sums[t] += shuffle_xor(sums[t], 2);
+          if (threadIdx.x % 4 == 0) {
+            totals[(warp_across * Shape::kRows + row) * kTargets + t] += static_cast<double>(sums[t]);
+          }
+        }
+      }
+    }
+  });
+  __syncthreads();
+  parts += std::size_t{blockIdx.y} * x.rows * columns;
+  for (unsigned i = threadIdx.x; i < Shape::kRows * kTargets; i += Shape::kThreads) {
+    double total = 0;
+    for (unsigned w = 0; w < Shape::kAcross; ++w) total += totals[w * Shape::kRows * kTargets + i];
+    const std::size_t row = std::size_t{blockIdx.x} * Shape::kRows + i / kTargets;
+    const std::size_t column = target + i % kTargets;
+    if (row < x.rows && column < columns) parts[row * columns + column] = total;
+  }
+}
+
+// out: (x.rows, z.rows). gamma: of exp2, or for distances 1.
+template <class Shape, unsigned kParts>
+__global__ void __launch_bounds__(Shape::kThreads)
+    matrix(SplitRows x, SplitRows z, Entries entries, float gamma, float* out) {
+  const std::size_t first = blockIdx.y;
+  multiply_rows<Shape, kParts>(x, blockIdx.x, z, first, first + 1, [&](std::size_t z_tile, const Tile<Shape>& tile) {
+    using Of = Tile<Shape>;
+#pragma unroll
+    for (unsigned i = 0; i < Of::kDown; ++i) {
+#pragma unroll
+      for (unsigned j = 0; j < Of::kAcross; ++j) {
+#pragma unroll
+        for (unsigned e = 0; e < 4; ++e) {
+          const std::size_t row = std::size_t{blockIdx.x} * Shape::kRows + Of::row(i, e);
+          const std::size_t column = z_tile * Shape::kColumns + Of::column(j, e);
+          if (row >= x.rows || column >= z.rows) continue;
+          const float exponent =
+              power(tile.sums[i][j][e], gamma, x.units[row], z.units[column], x.norms[row], z.norms[column]);
+          out[row * z.rows + column] = entries == Entries::kernel ? exp2_fast(exponent) : -exponent;
+        }
+      }
+    }
+  });
+}
+
+// to: (kTogether, padded), 0 where there is nothing.
+__global__ void __launch_bounds__(kThreads) gather(MatrixView<float> coef, std::size_t target, std::size_t padded, float* to) {
+  const std::size_t row = std::size_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (row >= padded) return;
+  for (unsigned t = 0; t < kTogether; ++t) {
+    to[t * padded + row] = row < coef.rows && target + t < coef.cols ? coef(row, target + t) : 0.0F;
+  }
+}
+
+template <class Shape, unsigned kParts>
+void queue_matvec(const MatrixView<float>& x, const MatrixView<float>& z, const MatrixView<float>& coef, float gamma,
+                  float* out, Scratch& memory, cudaStream_t stream) {
+  const std::size_t most = kBlocksEach * multiprocessors() * Shape::kRows;
+  const std::size_t at_once = x.rows < most ? x.rows : most;
+  const std::size_t x_tiles = ceil_div<std::size_t>(at_once, Shape::kRows);
+  auto* const centre = memory.take<float>(z.cols);
+  const SplitRows of_z = take_rows(memory, z.rows, z.cols, Shape::kColumns);
+  const SplitRows room = take_rows(memory, at_once, x.cols, Shape::kRows);
+  auto* const weights = memory.take<float>(kTogether * of_z.padded_rows);
+  const std::size_t splits = splits_for(x_tiles, of_z.padded_rows / Shape::kColumns);
+  auto* const parts = memory.take<double>(splits * at_once * coef.cols);
+  if (memory.only_counts()) return;
+
+  queue_centre(z, centre, stream);
+  queue_split(z, centre, of_z, stream);
+  for (std::size_t row = 0; row < x.rows; row += at_once) {
+    MatrixView<float> some = x;
+    some.data = x.row(row);
+    some.rows = x.rows - row < at_once ? x.rows - row : at_once;
+    SplitRows of_x = room;
+    of_x.rows = some.rows;
+    of_x.padded_rows = round_up<std::size_t>(some.rows, Shape::kRows);
+    queue_split(some, centre, of_x, stream);
+    const dim3 grid{static_cast<unsigned>(of_x.padded_rows / Shape::kRows), static_cast<unsigned>(splits)};
+    for (std::size_t target = 0; target < coef.cols; target += kTogether) {
+      const auto blocks = static_cast<unsigned>(ceil_div<std::size_t>(of_z.padded_rows, kThreads));
+      launch(gather, {blocks}, kThreads, 0, stream, coef, target, of_z.padded_rows, weights);
+      const auto queue = [&]<unsigned kTargets>() {
+        launch(matvec<Shape, kParts, kTargets>, grid, Shape::kThreads,
+               Shape::shared_bytes(kParts) + totals_bytes<Shape>(kTargets), stream, of_x, of_z, weights, gamma, target,
+               coef.cols, parts);
+      };
+      if (coef.cols == 1) {
+        queue.template operator()<1>();
+      } else {
+        queue.template operator()<kTogether>();
+      }
+    }
+    queue_sum(parts, splits, some.rows * coef.cols, out + row * coef.cols, stream);
+  }
+}
+
+template <class Shape, unsigned kParts>
+void queue_matrix(const MatrixView<float>& x, const MatrixView<float>& z, Entries entries, float gamma, float* out,
+                  Scratch& memory, cudaStream_t stream) {
+  auto* const centre = memory.take<float>(z.cols);
+  const SplitRows of_z = take_rows(memory, z.rows, z.cols, Shape::kColumns);
+  const SplitRows of_x = take_rows(memory, x.rows, x.cols, Shape::kRows);
+  if (memory.only_counts()) return;
+  queue_centre(z, centre, stream);
+  queue_split(z, centre, of_z, stream);
+  queue_split(x, centre, of_x, stream);
+  const dim3 grid{static_cast<unsigned>(of_x.padded_rows / Shape::kRows),
+                  static_cast<unsigned>(of_z.padded_rows / Shape::kColumns)};
+  launch(matrix<Shape, kParts>, grid, Shape::kThreads, Shape::shared_bytes(kParts), stream, of_x, of_z, entries, gamma, out);
+}
+
+// Calls queue<Shape, kParts>() with the tiling that the device has memory for.
+template <class Queue>
+void with_tiling(Products products, unsigned targets, const Queue& queue) {
+  const unsigned parts = products == Products::high ? 2 : 1;
+  const bool large = Large::shared_bytes(parts) + totals_bytes<Large>(targets) <= most_shared();
+  if (large && parts == 2) {
+    queue.template operator()<Large, 2>();
+  } else if (large) {
+    queue.template operator()<Large, 1>();
+  } else if (parts == 2) {
+    queue.template operator()<Small, 2>();
+  } else {
+    queue.template operator()<Small, 1>();
+  }
+}
+
+}  // namespace
+
+void queue_tensor_matrix(const MatrixView<float>& x, const MatrixView<float>& z, Entries entries, float gamma,
+                         Products products, float* out, Scratch& memory, cudaStream_t stream) {
+  const float scale = entries == Entries::kernel ? gamma * kLog2E : 1.0F;
+  with_tiling(products, 0, [&]<class Shape, unsigned kParts>() {
+    queue_matrix<Shape, kParts>(x, z, entries, scale, out, memory, stream);
+  });
+}
+
+void queue_tensor_matvec(const MatrixView<float>& x, const MatrixView<float>& z, const MatrixView<float>& coef,
+                         float gamma, Products products, float* out, Scratch& memory, cudaStream_t stream) {
+  with_tiling(products, kTogether, [&]<class Shape, unsigned kParts>() {
+    queue_matvec<Shape, kParts>(x, z, coef, gamma * kLog2E, out, memory, stream);
+  });
+}
+
+}  // namespace ssiqa::gpu
