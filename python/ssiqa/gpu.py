@@ -66,18 +66,69 @@ class GpuKernels:
         self._native.squared_distances(x, x if y is None else y, out, self._gpu, self._allocate)
 
     def rbf_kernel(self, x: Any, y: Any, out: Any, gamma: float) -> None:
-        _require_usable([gamma])
+        _require_usable("gamma", [gamma])
         self._native.rbf_kernel(x, x if y is None else y, out, gamma, self._gpu, self._allocate)
 
-    def rbf_matvec(self, x: Any, z: Any, coef: Any, out: Any, gammas: list[float], medium: bool) -> None:
-        _require_usable(gammas)
+    def rbf_matvec(
+        self, x: Any, z: Any, coef: Any, out: Any, gammas: list[float], _accumulate_double: bool, medium: bool = False
+    ) -> None:
+        """Sums are always kept in double."""
+        _require_usable("gamma", gammas)
         self._native.rbf_matvec(x, z, coef, out, gammas, medium, self._gpu, self._allocate)
 
     def smallest_difference(self, pred: Any, target: Any, out: Any) -> None:
         self._native.smallest_difference(pred, target, out, self._gpu, self._allocate)
 
+    def krr_fit(self, x: Any, y: Any, out: Any, gammas: list[float], alphas: list[float]) -> None:
+        """Waits for the GPU, as does what follows."""
+        _require_usable("gamma", gammas)
+        _require_usable("alpha", alphas)
+        from ssiqa import gpu_krr  # here, because torch takes long to import and may not be needed
+
+        rows, targets = _tensors(x, y)
+        _write(out, gpu_krr.fit_batches(GpuKernels(rows), rows, targets, gammas, alphas))
+
+    def krr_factor(self, x: Any, gamma: float, alpha: float) -> GpuFactor:
+        _require_usable("gamma", [gamma])
+        _require_usable("alpha", [alpha])
+        return GpuFactor(x, gamma, alpha)
+
     def _allocate(self, size: int) -> Any:
         return arrays.empty(self._like, (size,), "uint8")
+
+
+class GpuFactor:
+    """A factor with the interface of the core's."""
+
+    def __init__(self, x: Any, gamma: float, alpha: float) -> None:
+        from ssiqa import gpu_krr
+
+        (rows,) = _tensors(x)
+        self._posterior = gpu_krr.Posterior(GpuKernels(rows), rows, gamma, alpha)
+
+    def solve(self, y: Any, out: Any) -> None:
+        (targets,) = _tensors(y)
+        _write(out, self._posterior.solve(targets.reshape(len(targets), -1)).reshape(targets.shape))
+
+    def variance(self, z: Any, out: Any) -> None:
+        _write(out, self._posterior.variance(*_tensors(z)))
+
+    def condition(self) -> float:
+        return self._posterior.condition()
+
+
+def _tensors(*given: Any) -> list[Any]:
+    from torch.utils.dlpack import from_dlpack
+
+    return [from_dlpack(array) for array in given]
+
+
+def _write(out: Any, result: Any) -> None:
+    """The result, where the array's library will see it on whatever stream it uses."""
+    import torch
+
+    _tensors(out)[0].copy_(result)
+    torch.cuda.current_stream(result.device).synchronize()
 
 
 def _stream(like: Any, device: int) -> int:
@@ -90,6 +141,6 @@ def _stream(like: Any, device: int) -> int:
     return _DEFAULT_STREAM
 
 
-def _require_usable(gammas: list[float]) -> None:
-    if not all(math.isfinite(gamma) and gamma >= 0 for gamma in gammas):
-        raise ValueError("gamma must be a finite number that is not negative.")
+def _require_usable(name: str, numbers: list[float]) -> None:
+    if not all(math.isfinite(number) and number >= 0 for number in numbers):
+        raise ValueError(f"{name} must be a finite number that is not negative.")

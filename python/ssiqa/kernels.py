@@ -5,10 +5,10 @@ float64, all of one dtype, and returns an array of the first argument's library 
 through their strides: a transposed, sliced, reversed or read-only array is used as it is, without a copy. Work is
 spread over `SSIQA_NUM_THREADS` threads (default: the cores this process may use); results do not depend on how many.
 
-Distances, kernels, products and selection take arrays in the memory of a GPU, too, where ssiqa was built with a CUDA
-compiler. They queue their work on the stream that is current in the array's library and do not wait for it. What the
-CPU refuses as not finite is not looked at there: it comes out as NaN. Identical rows have a kernel of 1, and a distance
-of 0, up to rounding.
+All but `SmallestDifference` take arrays in the memory of a GPU, too, where ssiqa was built with a CUDA compiler.
+Distances, kernels, products and selection are queued there on the stream that is current in the array's library, and
+not waited for. What the CPU refuses as not finite is not looked at by them: it comes out as NaN. Identical rows have a
+kernel of 1, and a distance of 0, up to rounding. Fits and factors need torch, and wait for the GPU.
 
 Equation numbers are those of Pan et al., "Semi-Supervised Blind Image Quality Assessment through Knowledge
 Distillation and Incremental Learning", AAAI 2024.
@@ -162,7 +162,7 @@ def rbf_matvec(
     _require_gammas_fit(gammas, x)
     out: ArrayT = arrays.empty(x, (*arrays.shape(x)[:-1], *arrays.shape(coef)[len(arrays.shape(x)) - 1 :]))
     if is_on_gpu(x):
-        GpuKernels(x).rbf_matvec(x, z, coef, out, gammas, precision == "medium")
+        GpuKernels(x).rbf_matvec(x, z, coef, out, gammas, True, precision == "medium")
     elif precision == "medium":
         raise ValueError("precision 'medium' is for arrays on a GPU; the CPU has 'high'.")
     else:
@@ -207,7 +207,7 @@ def krr_fit(x: ArrayT, y: ArrayT, *, gamma: float | Iterable[float], alpha: floa
     arrays.require_same_rows("y", y, "x", x)
     gammas, alphas = arrays.per_batch("gamma", gamma, x), arrays.per_batch("alpha", alpha, x)
     out: ArrayT = arrays.empty(x, arrays.shape(y))
-    _core.krr_fit(x, y, out, gammas, alphas)
+    (GpuKernels(x) if is_on_gpu(x) else _core).krr_fit(x, y, out, gammas, alphas)
     return out
 
 
@@ -253,7 +253,7 @@ class KrrFactor(Generic[ArrayT]):
     def __init__(self, x: ArrayT, gamma: float, alpha: float) -> None:
         self._rows, self._features = arrays.shape(x)
         self._dtype = arrays.dtype_name(x)
-        self._native = _core.krr_factor(x, gamma, alpha)
+        self._native = (GpuKernels(x) if is_on_gpu(x) else _core).krr_factor(x, gamma, alpha)
 
     @functools.cached_property
     def condition(self) -> float:

@@ -11,6 +11,7 @@ from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
 from ssiqa import _core, band, kernels
+from ssiqa.gpu import GpuKernels, is_on_gpu
 from ssiqa.memory import available_memory
 from ssiqa.scaling import centred
 
@@ -49,8 +50,9 @@ def leave_one_out(x: Any, y: Any, *, gammas: Any, alphas: Any) -> LeaveOneOut:
     not depend on the number of threads.
 
     Args:
-        x: (n, d) features, n at least 2.
-        y: (n,) targets.
+        x: (n, d) features, n at least 2. In the memory of a GPU they stay there, where an eigendecomposition for each
+            gamma takes the place of the reduction.
+        y: (n,) targets, in CPU memory.
         gammas: (g,) inverse squared widths, at least 0.
         alphas: (a,) penalties, at least 0.
 
@@ -74,7 +76,10 @@ def leave_one_out(x: Any, y: Any, *, gammas: Any, alphas: Any) -> LeaveOneOut:
         >>> bool(found.rmse.min() < 0.01)
         True
     """
-    x, y, gammas, alphas = (np.asarray(values, dtype=np.float64, order="C") for values in (x, y, gammas, alphas))
+    on_gpu = hasattr(x, "__dlpack_device__") and is_on_gpu(x)
+    y, gammas, alphas = (np.asarray(values, dtype=np.float64, order="C") for values in (y, gammas, alphas))
+    if not on_gpu:
+        x = np.asarray(x, dtype=np.float64, order="C")
     if x.ndim != 2 or y.shape != x.shape[:1] or len(y) < 2:
         raise ValueError(
             f"x must be (n, d) and y (n,), with n at least 2, but their shapes are {x.shape} and {y.shape}."
@@ -84,7 +89,7 @@ def leave_one_out(x: Any, y: Any, *, gammas: Any, alphas: Any) -> LeaveOneOut:
     for name, values in (("gammas", gammas), ("alphas", alphas)):
         if values.ndim != 1 or not (np.isfinite(values) & (values >= 0)).all():
             raise ValueError(f"{name} must be a list of finite numbers that are not negative.")
-    return from_distances(kernels.squared_distances(x), y, gammas, alphas)
+    return _on_gpu(x, y, gammas, alphas) if on_gpu else from_distances(kernels.squared_distances(x), y, gammas, alphas)
 
 
 def from_distances(distances: Floats, y: Floats, gammas: Floats, alphas: Floats) -> LeaveOneOut:
@@ -96,7 +101,27 @@ def from_distances(distances: Floats, y: Floats, gammas: Floats, alphas: Floats)
     threads = _core.n_threads() // workers
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         found = list(pool.map(lambda gamma: _errors(distances, values, float(gamma), alphas, threads), gammas))
-    errors = np.array(found).reshape(len(gammas), len(alphas), len(y))
+    return _found(np.array(found).reshape(len(gammas), len(alphas), len(y)), exponent)
+
+
+def _on_gpu(x: Any, y: Floats, gammas: Floats, alphas: Floats) -> LeaveOneOut:
+    import torch
+    from torch.utils.dlpack import from_dlpack
+
+    from ssiqa import gpu_krr
+
+    rows = from_dlpack(x)
+    _, values, exponent = centred(y)
+    columns = np.stack([values, np.ones(len(values))], axis=1)
+    on_device = [torch.from_numpy(array).to(rows.device) for array in (columns, alphas)]
+    errors = []
+    for gamma in gammas:
+        found = gpu_krr.inverses(GpuKernels(rows), rows, float(gamma), *on_device)
+        errors.append(_held_out(_Inverse(*(tensor.cpu().numpy() for tensor in found)), values))
+    return _found(np.array(errors), exponent)
+
+
+def _found(errors: Floats, exponent: int) -> LeaveOneOut:
     rmse = np.sqrt(np.mean(errors**2, axis=2))
     with np.errstate(over="ignore"):  # targets near the largest float64 may have errors beyond it
         return LeaveOneOut(np.ldexp(rmse, exponent), np.ldexp(errors, exponent))
@@ -113,13 +138,8 @@ def _errors(distances: Floats, y: Floats, gamma: float, alphas: Floats, threads:
     targets = np.ones((n, 2))
     targets[:, 0] = y
     if n <= FEW_ROWS:
-        usable, solved, diagonal = _by_eigenvectors(distances, gamma, alphas, targets)
-    else:
-        usable, solved, diagonal = _by_band(distances, gamma, alphas, targets, threads)
-    errors = np.full((len(alphas), n), np.inf)
-    mean_of_others = -targets[:, 0] / (n - 1)
-    errors[usable] = (solved[..., 0] - mean_of_others * solved[..., 1]) / diagonal
-    return errors
+        return _held_out(_by_eigenvectors(distances, gamma, alphas, targets), y)
+    return _held_out(_by_band(distances, gamma, alphas, targets, threads), y)
 
 
 class _Inverse(NamedTuple):
@@ -128,6 +148,14 @@ class _Inverse(NamedTuple):
     usable: NDArray[np.bool_]
     solved: Floats
     diagonal: Floats
+
+
+def _held_out(inverse: _Inverse, y: Floats) -> Floats:
+    """Errors (a, n), by what the inverse makes of the targets and of ones."""
+    errors = np.full((len(inverse.usable), len(y)), np.inf)
+    mean_of_others = -y / (len(y) - 1)
+    errors[inverse.usable] = (inverse.solved[..., 0] - mean_of_others * inverse.solved[..., 1]) / inverse.diagonal
+    return errors
 
 
 def _by_eigenvectors(distances: Floats, gamma: float, alphas: Floats, columns: Floats) -> _Inverse:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ssiqa import arrays, gpu, kernels
+from ssiqa import IllConditionedError, arrays, gpu, kernels, leave_one_out
 
 REASON = gpu.why_no_kernels()
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(REASON is not None, reason=f"no kernels on a GPU: {REASON}")]
@@ -166,11 +166,47 @@ def test_arrays_in_different_memories() -> None:
         kernels.rbf_kernel(normal(3, 2), torch.zeros(3, 2), gamma=1.0)
     with pytest.raises(ValueError, match="y must be in CPU memory"):
         kernels.rbf_kernel(torch.zeros(3, 2), normal(3, 2), gamma=1.0)
-    with pytest.raises(ValueError, match="x must be in CPU memory"):
-        kernels.krr_fit(normal(3, 2), normal(3), gamma=1.0, alpha=1.0)
 
 
 @pytest.mark.parametrize("gamma", [-1.0, float("nan"), float("inf")])
 def test_gammas_that_cannot_be_used(gamma: float) -> None:
     with pytest.raises(ValueError, match="gamma must be a finite number that is not negative"):
         kernels.rbf_matvec(normal(3, 2), normal(3, 2), normal(3), gamma=gamma)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [100, 3000])
+def test_regression_is_that_of_the_cpu(n: int, dtype: torch.dtype) -> None:
+    x, y, z = normal(n, 30, dtype=dtype), normal(n, 2, dtype=dtype, seed=1), normal(40, 30, dtype=dtype, seed=2)
+    settings = {"gamma": 0.02, "alpha": 0.01}
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-9
+    found, expected = kernels.krr_fit(x, y, **settings).cpu(), kernels.krr_fit(x.cpu(), y.cpu(), **settings)
+    assert largest(found - expected) <= tolerance * float(expected.abs().max())
+    on_gpu, on_cpu = kernels.krr_factor(x, **settings), kernels.krr_factor(x.cpu(), **settings)
+    assert largest(on_gpu.solve(y).cpu() - on_cpu.solve(y.cpu())) <= tolerance * float(expected.abs().max())
+    assert largest(on_gpu.variance(z).cpu() - on_cpu.variance(z.cpu())) <= 1e-6
+    assert on_cpu.condition / 3 < on_gpu.condition < 3 * on_cpu.condition
+
+
+def test_a_fit_takes_little_more_memory_than_the_kernel() -> None:
+    n = 20_000
+    x, y = normal(n, 384), normal(n, seed=1)
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    kernels.krr_fit(x, y, gamma=1 / 384, alpha=1.0)
+    assert torch.cuda.max_memory_allocated() - before <= 1.1 * 4 * n**2
+
+
+def test_no_solution_names_the_row() -> None:
+    x = normal(2000, 4)
+    x[1217] = x[3]
+    with pytest.raises(IllConditionedError, match="row 1217") as caught:
+        kernels.krr_fit(x, x[:, 0], gamma=0.5, alpha=0.0)
+    assert caught.value.pivot == 1217
+
+
+def test_leave_one_out_is_that_of_the_cpu() -> None:
+    x, y = normal(500, 9, dtype=torch.float64), np.random.default_rng(1).standard_normal(500)
+    grid = {"gammas": [0.01, 0.1], "alphas": [1e-3, 1.0]}
+    found, expected = leave_one_out(x, y, **grid), leave_one_out(x.cpu().numpy(), y, **grid)
+    np.testing.assert_allclose(found.errors, expected.errors, rtol=1e-6, atol=1e-9)
