@@ -1,8 +1,10 @@
-"""Kernels on a GPU beside torch, KeOps and CuPy, in one process: python -m benchmarks.gpu_kernels [--json FILE] [--quick]
+"""Kernels on a GPU beside torch, KeOps and CuPy, in one process.
 
-Each time is the median of runs that take turns, after one of each that is not counted. What is not installed, or does not
-fit into memory, is said. Flop rates count the products of rows in the precision asked for: 2 n m d, beside those of a torch
-matmul of half precision in the same run, of which "high" takes three.
+python -m benchmarks.gpu_kernels [--json FILE] [--quick]
+
+Each time is the median of runs that take turns, after one of each that is not counted. What is not installed, or does
+not fit into memory, is said. Flop rates are those of the products of rows alone, 2 n m d each, beside that of a torch
+matmul in half precision in the same run: "high" takes three products.
 """
 
 from __future__ import annotations
