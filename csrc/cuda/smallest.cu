@@ -1,5 +1,6 @@
 #include "smallest.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <type_traits>
@@ -14,6 +15,9 @@ constexpr unsigned kEach = 8;  // elements of a thread at a time, where elements
 constexpr std::size_t kBlocksEach = 4;
 constexpr unsigned kDigitBits = 11;
 constexpr unsigned kValues = 1U << kDigitBits;
+constexpr std::size_t kSmallShare = 8;  // an eighth of the elements, or k, are few enough to be set aside
+template <class T>
+constexpr unsigned kDifferenceBits = 8 * sizeof(T) - 1;  // the sign is 0
 
 template <class T>
 using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
@@ -31,7 +35,33 @@ template <class T>
 struct Last {
   Bits<T> difference;
   std::uint32_t index;
-  std::uint64_t rest;  // how many of those that begin like this are wanted
+  unsigned narrowed;      // 1 once all that may be wanted is among the candidates or kept
+  std::uint64_t rest;     // how many of those that begin like this are wanted
+  std::uint64_t several;  // how many begin like this
+};
+
+// Elements that begin like the last key: where few do, the later looks are at them alone.
+template <class T>
+struct Candidates {
+  Bits<T>* differences;
+  std::uint32_t* indices;
+  std::uint64_t room;
+};
+
+// What is looked at: all elements, or the candidates.
+template <class T>
+struct Elements {
+  VectorView<T> a;
+  VectorView<T> b;
+  Candidates<T> candidates;
+
+  __device__ std::size_t size(const Last<T>& last) const { return last.narrowed != 0 ? last.several : a.size; }
+  __device__ Bits<T> difference(const Last<T>& last, std::size_t i) const {
+    return last.narrowed != 0 ? candidates.differences[i] : difference_bits(a, b, i);
+  }
+  __device__ std::uint32_t index(const Last<T>& last, std::size_t i) const {
+    return last.narrowed != 0 ? candidates.indices[i] : static_cast<std::uint32_t>(i);
+  }
 };
 
 struct Digit {
@@ -48,15 +78,16 @@ __device__ Word upper(Word word, unsigned shift) {
 // Counts the values of a digit among the elements that begin like the last key.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    count(VectorView<T> a, VectorView<T> b, Digit digit, const Last<T>* last, unsigned* counts) {
+    count(Elements<T> elements, Digit digit, const Last<T>* last, unsigned* counts) {
   __shared__ unsigned mine[kValues];
   for (unsigned i = threadIdx.x; i < kValues; i += kThreads) mine[i] = 0;
   __syncthreads();
   const Last<T> known = *last;
-  for (std::size_t i = std::size_t{blockIdx.x} * kThreads + threadIdx.x; i < a.size; i += std::size_t{gridDim.x} * kThreads) {
-    const Bits<T> bits = difference_bits(a, b, i);
+  const std::size_t size = elements.size(known);
+  for (std::size_t i = std::size_t{blockIdx.x} * kThreads + threadIdx.x; i < size; i += std::size_t{gridDim.x} * kThreads) {
+    const Bits<T> bits = elements.difference(known, i);
     if (digit.of_index) {
-      const auto index = static_cast<std::uint32_t>(i);
+      const std::uint32_t index = elements.index(known, i);
       if (bits == known.difference && upper(index, digit.before) == upper(known.index, digit.before)) {
         atomicAdd(&mine[(index >> digit.shift) % kValues], 1U);
       }
@@ -92,6 +123,7 @@ __global__ void __launch_bounds__(kThreads) pick(Digit digit, Last<T>* last, uns
   unsigned value = part * kPart;
   while (value + 1 < kValues && all[value] < rest) rest -= all[value++];
   last->rest = rest;
+  if (last->narrowed == 0) last->several = all[value];
   if (digit.of_index) {
     last->index |= static_cast<std::uint32_t>(value) << digit.shift;
   } else {
@@ -103,42 +135,98 @@ template <class T>
 __global__ void begin(std::uint64_t k, Last<T>* last, unsigned* counts, unsigned* kept) {
   for (unsigned i = threadIdx.x; i < kValues; i += kThreads) counts[i] = 0;
   if (threadIdx.x != 0) return;
-  *last = {0, 0, k};
-  *kept = 0;
+  *last = {0, 0, 0, k, 0};
+  kept[0] = kept[1] = 0;
 }
 
-// All keys up to the last one, in any order.
+// Calls put(e, place) for each of a thread's elements for which wants(e); the places of all blocks are counted on from
+// `counter`, in any order.
+template <class Wants, class Put>
+__device__ void append(unsigned* counter, unsigned& found, unsigned& first, const Wants& wants, const Put& put) {
+  constexpr unsigned kNone = ~0U;
+  unsigned places[kEach];
+  if (threadIdx.x == 0) found = 0;
+  __syncthreads();
+#pragma unroll
+  for (unsigned e = 0; e < kEach; ++e) places[e] = wants(e) ? atomicAdd(&found, 1U) : kNone;
+  __syncthreads();
+  if (threadIdx.x == 0) first = atomicAdd(counter, found);
+  __syncthreads();
+#pragma unroll
+  for (unsigned e = 0; e < kEach; ++e) {
+    if (places[e] != kNone) put(e, std::size_t{first} + places[e]);
+  }
+}
+
+// kept: how many are kept, and how many are candidates.
 template <class T>
-__global__ void __launch_bounds__(kThreads) keep(VectorView<T> a, VectorView<T> b, const Last<T>* last, unsigned* kept,
-                                                 Bits<T>* differences, std::uint32_t* indices) {
+struct Kept {
+  unsigned* counts;
+  Bits<T>* differences;
+  std::uint32_t* indices;
+};
+
+// After the first digit: what is below it is kept, and what has it becomes a candidate, if there is room for them all.
+template <class T>
+__global__ void __launch_bounds__(kThreads) narrow(Elements<T> elements, unsigned shift, const Last<T>* last, Kept<T> kept) {
   __shared__ unsigned found, first;
   const Last<T> known = *last;
+  if (known.several > elements.candidates.room) return;
   constexpr std::size_t kTile = std::size_t{kThreads} * kEach;
-  for (std::size_t tile = blockIdx.x * kTile; tile < a.size; tile += gridDim.x * kTile) {
-    if (threadIdx.x == 0) found = 0;
-    __syncthreads();
+  for (std::size_t tile = blockIdx.x * kTile; tile < elements.a.size; tile += gridDim.x * kTile) {
     Bits<T> bits[kEach] = {};
-    unsigned places[kEach];
-    constexpr unsigned kNone = ~0U;
+    const auto at = [&](unsigned e) { return tile + e * kThreads + threadIdx.x; };
 #pragma unroll
     for (unsigned e = 0; e < kEach; ++e) {
-      const std::size_t i = tile + e * kThreads + threadIdx.x;
-      places[e] = kNone;
-      if (i >= a.size) continue;
-      bits[e] = difference_bits(a, b, i);
-      const bool wanted = bits[e] < known.difference ||
-                          (bits[e] == known.difference && static_cast<std::uint32_t>(i) <= known.index);
-      if (wanted) places[e] = atomicAdd(&found, 1U);
+      bits[e] = at(e) < elements.a.size ? difference_bits(elements.a, elements.b, at(e)) : static_cast<Bits<T>>(-1);
     }
-    __syncthreads();
-    if (threadIdx.x == 0) first = atomicAdd(kept, found);
-    __syncthreads();
+    append(
+        &kept.counts[0], found, first, [&](unsigned e) { return upper(bits[e], shift) < upper(known.difference, shift); },
+        [&](unsigned e, std::size_t place) {
+          kept.differences[place] = bits[e];
+          kept.indices[place] = static_cast<std::uint32_t>(at(e));
+        });
+    append(
+        &kept.counts[1], found, first, [&](unsigned e) { return upper(bits[e], shift) == upper(known.difference, shift); },
+        [&](unsigned e, std::size_t place) {
+          elements.candidates.differences[place] = bits[e];
+          elements.candidates.indices[place] = static_cast<std::uint32_t>(at(e));
+        });
+  }
+}
+
+template <class T>
+__global__ void narrowed(std::uint64_t room, Last<T>* last) {
+  if (threadIdx.x == 0) last->narrowed = last->several <= room ? 1 : 0;
+}
+
+// All keys up to the last one.
+template <class T>
+__global__ void __launch_bounds__(kThreads) keep(Elements<T> elements, const Last<T>* last, Kept<T> kept) {
+  __shared__ unsigned found, first;
+  const Last<T> known = *last;
+  const std::size_t size = elements.size(known);
+  constexpr std::size_t kTile = std::size_t{kThreads} * kEach;
+  for (std::size_t tile = blockIdx.x * kTile; tile < size; tile += gridDim.x * kTile) {
+    Bits<T> bits[kEach] = {};
+    std::uint32_t indices[kEach] = {};
+    const auto at = [&](unsigned e) { return tile + e * kThreads + threadIdx.x; };
 #pragma unroll
     for (unsigned e = 0; e < kEach; ++e) {
-      if (places[e] == kNone) continue;
-      differences[std::size_t{first} + places[e]] = bits[e];
-      indices[std::size_t{first} + places[e]] = static_cast<std::uint32_t>(tile + e * kThreads + threadIdx.x);
+      if (at(e) >= size) continue;
+      bits[e] = elements.difference(known, at(e));
+      indices[e] = elements.index(known, at(e));
     }
+    append(
+        &kept.counts[0], found, first,
+        [&](unsigned e) {
+          return at(e) < size &&
+                 (bits[e] < known.difference || (bits[e] == known.difference && indices[e] <= known.index));
+        },
+        [&](unsigned e, std::size_t place) {
+          kept.differences[place] = bits[e];
+          kept.indices[place] = indices[e];
+        });
   }
 }
 
@@ -154,7 +242,9 @@ void queue_smallest_difference(const VectorView<T>& a, const VectorView<T>& b, s
                                Scratch& memory, cudaStream_t stream) {
   auto* const last = memory.take<Last<T>>(1);
   auto* const counts = memory.take<unsigned>(kValues);
-  auto* const kept = memory.take<unsigned>(1);
+  const std::size_t room = std::max(k, a.size / kSmallShare);
+  const Elements<T> elements{a, b, {memory.take<Bits<T>>(room), memory.take<std::uint32_t>(room), room}};
+  auto* const found = memory.take<unsigned>(2);
   Bits<T>* const differences[] = {memory.take<Bits<T>>(k), memory.take<Bits<T>>(k)};
   std::uint32_t* const places[] = {memory.take<std::uint32_t>(k), memory.take<std::uint32_t>(k)};
   Pairs<std::uint32_t, Bits<T>> by_index{{places[0], places[1]}, {differences[0], differences[1]}};
@@ -171,18 +261,24 @@ void queue_smallest_difference(const VectorView<T>& a, const VectorView<T>& b, s
     const std::size_t blocks = ceil_div(a.size, each);
     return dim3{static_cast<unsigned>(blocks < most ? blocks : most)};
   };
-  launch(begin<T>, {1}, kThreads, 0, stream, k, last, counts, kept);
+  const Kept<T> kept{found, differences[0], places[0]};
+  const dim3 tiles = blocks_for(std::size_t{kThreads} * kEach);
+  launch(begin<T>, {1}, kThreads, 0, stream, k, last, counts, found);
   for (const bool of_index : {false, true}) {
-    unsigned before = of_index ? 32 : 8 * sizeof(T) - 1;  // the sign is 0
+    unsigned before = of_index ? 32 : kDifferenceBits<T>;
     while (before > 0) {
       const unsigned shift = before > kDigitBits ? before - kDigitBits : 0;
       const Digit digit{of_index, shift, before};
-      launch(count<T>, blocks_for(kThreads), kThreads, 0, stream, a, b, digit, last, counts);
+      launch(count<T>, blocks_for(kThreads), kThreads, 0, stream, elements, digit, last, counts);
       launch(pick<T>, {1}, kThreads, 0, stream, digit, last, counts);
+      if (!of_index && before == kDifferenceBits<T>) {
+        launch(narrow<T>, tiles, kThreads, 0, stream, elements, shift, last, kept);
+        launch(narrowed<T>, {1}, kWarp, 0, stream, room, last);
+      }
       before = shift;
     }
   }
-  launch(keep<T>, blocks_for(std::size_t{kThreads} * kEach), kThreads, 0, stream, a, b, last, kept, differences[0], places[0]);
+  launch(keep<T>, tiles, kThreads, 0, stream, elements, last, kept);
   queue_sort(by_index, k, memory, stream);
   by_difference = {{by_index.values[0], by_index.values[1]}, {by_index.keys[0], by_index.keys[1]}};
   queue_sort(by_difference, k, memory, stream);
