@@ -11,29 +11,41 @@ import cv2
 import numpy as np
 
 from ssiqa import replay
+from ssiqa.config import Config
 from ssiqa.data import Photo
 from ssiqa.errors import RunError
 from ssiqa.files import written_beside
 from ssiqa.material import Material, RatedPhotos
 from ssiqa.photos import Photos
 from ssiqa.run import PhaseRecord
+from ssiqa.seeding import generator
 
 FOLDER = "exemplars"
+MEASURED = 50
 _TABLE = "pseudo_labels.csv"
 
 
-def of_blocks(material: Material, records: list[PhaseRecord], every: int) -> RatedPhotos:
-    """Of each block the photos on whose label its teacher agreed best, one for ``every``.
+def of_blocks(material: Material, records: list[PhaseRecord], config: Config) -> RatedPhotos:
+    """Photos of the blocks that were learnt, one for K2 of each block.
+
+    For a student that is trained they are those on whose label the teacher agreed best, to be replayed. One that is a
+    regression remembers by its centres; then they are random ones, at least ``MEASURED`` of each block, which show what
+    an update forgets.
 
     Args:
         material: The run's photos.
         records: Those of all its phases.
-        every: K2 of SDK-Sample; 0 for none.
+        config: Its settings.
     """
+    every, rng = config.replay_pair[1], generator(config.seed, "exemplars")
     chosen = [RatedPhotos.none()]
-    for block, record in enumerate(records[1:]):
-        rows = replay.exemplars(np.asarray(record.teacher_scores), record.targets, every)
-        chosen.append(RatedPhotos(material.block_photos(block), record.targets).take(rows))
+    standing = [record for record in records[1:] if record.step > 0]
+    for rated, record in zip(material.learnt(records), standing, strict=True):
+        if config.student is None and every > 0:
+            rows = rng.permutation(len(rated.photos))[: max(MEASURED, -(-len(rated.photos) // every))]
+        else:
+            rows = replay.exemplars(np.asarray(record.teacher_scores), record.targets, every)
+        chosen.append(rated.take(rows))
     return RatedPhotos.join(chosen)
 
 

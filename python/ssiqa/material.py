@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+import logging
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -27,6 +28,9 @@ from ssiqa.data import (
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.photos import Photos
 from ssiqa.progress import Task
+from ssiqa.run import PhaseRecord
+
+logger = logging.getLogger("ssiqa")
 
 OnError = Literal["raise", "skip"]
 
@@ -108,6 +112,14 @@ class Material:
         folder, digests = self.unlabeled, self.digests[1]
         return [Photo(folder.root / folder.images[row], digests[row]) for row in self.blocks[block]]
 
+    def learnt(self, records: Sequence[PhaseRecord]) -> list[RatedPhotos]:
+        """Blocks with their labels, of phases that were not undone; records are those of phase 0 and on."""
+        return [
+            RatedPhotos(self.block_photos(record.phase - 1), record.targets)
+            for record in records[1:]
+            if record.step > 0
+        ]
+
     def summary(self) -> dict[str, Any]:
         """Counts, fingerprints and skipped photos, ready for JSON."""
         return {
@@ -188,6 +200,7 @@ def gather(
         )
     checked = _check("Checking photos", labeled, unlabeled, on_error, photos.admit)
     unlabeled = replace(unlabeled, images=checked[1].readable)
+    _warn_of_shared(checked[0], checked[1], unlabeled)
     return Material(
         labeled,
         unlabeled,
@@ -198,6 +211,21 @@ def gather(
         checked[1].skipped,
         _fingerprints(*checked),
     )
+
+
+def _warn_of_shared(labeled: CheckResult, unlabeled: CheckResult, folder: UnlabeledFolder) -> None:
+    """They are photos like any other to a run, but its hold-out is no longer unseen."""
+    known = set(labeled.digests)
+    shared = [name for name, digest in zip(unlabeled.readable, unlabeled.digests, strict=True) if digest in known]
+    if shared:
+        logger.warning(
+            "%d of the %d unlabelled photos in %s are labelled ones, too (%s): what is said of A's hold-out is too "
+            "favourable then; take them out.",
+            len(shared),
+            len(unlabeled.readable),
+            folder.root,
+            shared[0] if len(shared) == 1 else f"{shared[0]}, ...",
+        )
 
 
 def _check(

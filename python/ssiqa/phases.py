@@ -50,7 +50,7 @@ def increment(
     """Phase ``block + 1``: the learner labels the block as teacher, then trains on it as student."""
     started, config, profile = time.perf_counter(), learner.config, learner.profile
     phase, photos, truth = block + 1, material.block_photos(block), material.truth
-    earlier = [RatedPhotos(material.block_photos(old), records[old + 1].targets) for old in range(block)]
+    earlier = material.learnt(records)
     looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
     with learner.observing(phase, sum(map(len, looked_at))) as observer:
         labeled = Views.join(list(observer.look(truth.photos, again=True)))
@@ -65,7 +65,7 @@ def increment(
     with profile.stage("selection", images=sum(map(len, scores))):
         exemplars = [
             rated.take(replay.exemplars(predicted, rated.targets, every))
-            for rated, predicted, every in zip([truth, *earlier], scores, [of_a, *[of_b] * block], strict=True)
+            for rated, predicted, every in zip([truth, *earlier], scores, [of_a, *[of_b] * len(earlier)], strict=True)
         ]
     if memory.photos:
         exemplars.append(memory)

@@ -16,14 +16,14 @@ from ssiqa.guard import Verdict, stands
 from ssiqa.kernel_head import KernelHead
 from ssiqa.krr import KernelRidge
 from ssiqa.learner import Learner
-from ssiqa.material import Material, RatedPhotos
+from ssiqa.material import Material
 from ssiqa.run import PhaseRecord
 from ssiqa.views import FEWEST, pseudo_labels
 
 logger = logging.getLogger("ssiqa")
 
-SAME = 0.99
-"""What the kernel of a photo and itself is at least, however its features were computed."""
+SAME = 0.01
+"""Squared distance of a photo to itself, in units of the usual one to another, however its features were computed."""
 
 
 def begin(learner: Learner, material: Material) -> KernelRidge:
@@ -54,7 +54,7 @@ def refit(
     started, profile, truth = time.perf_counter(), learner.profile, material.truth
     phase, photos, (first, *later) = block + 1, material.block_photos(block), records
     standing = [record for record in later if record.step > 0]
-    earlier = [RatedPhotos(material.block_photos(record.phase - 1), record.targets) for record in standing]
+    earlier = material.learnt(records)
     looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
     with learner.observing(phase, sum(map(len, looked_at))) as observer:
         new, known, unseen, *old = (Views.join(list(observer.look(these, again=True))) for these in looked_at)
@@ -109,11 +109,12 @@ def _left(learner: Learner, seen: Views, targets: NDArray[np.float64]) -> _Learn
 def _remembered(inherited: KernelHead, known: Views) -> _Learnt:
     """The centres of an earlier run's regression that are not A's, whose truth is there, and what it said of them.
 
-    A's are known by what the kernel makes of them, because features computed on another machine are not the same.
+    A's are known by their distance, because features computed on another machine are not quite the same.
     """
     centres = inherited.centres.numpy()
-    nearest = kernels.squared_distances(centres, known.features).min(axis=1)
-    centres = centres[np.exp(-float(inherited.gamma) * nearest) < SAME]
+    distances = kernels.squared_distances(centres, known.features)
+    centres = centres[distances.min(axis=1) > SAME * np.median(distances)]
+    logger.info("%d photos of earlier runs are remembered.", len(centres))
     return centres, inherited(torch.from_numpy(centres)).double().numpy()
 
 

@@ -108,7 +108,7 @@ def finish(run: Run, learner: Learner, material: Material, memory: RatedPhotos) 
     with learner.profile.stage("export"):
         publish([export for export, _ in scorers.values()])
     facts = {name: found for name, (_, found) in scorers.items()}
-    new = exemplars.of_blocks(material, run.records, learner.config.replay_pair[1])
+    new = exemplars.of_blocks(material, run.records, learner.config)
     exemplars.save(run.folder / exemplars.FOLDER, RatedPhotos.join([memory, new]), learner.photos)
     write_text(run.folder / PSEUDO_LABELS, _pseudo_label_table(run, material))
     report = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 import ssiqa
-from ssiqa import Schedule
+from ssiqa import Schedule, exemplars
 from ssiqa.guard import Guard
 from ssiqa.models import QualityModel, build_model
 
@@ -81,3 +82,17 @@ def test_a_harmful_adaptation_ends_with_the_teacher(
     if not adaptation.report["adapted"]:
         first, last = student_weights(tmp_path / "run", 0), student_weights(tmp_path / "run", 2)
         assert all((first[name] == last[name]).all() for name in first)
+
+
+def test_what_was_undone_is_not_learnt_again(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its labels are neither replayed in later blocks nor kept for an update."""
+    real, floors = Guard.settle, [math.inf, -1.0]
+    monkeypatch.setattr(Guard, "settle", lambda guard, measure, floor: real(guard, measure, floors.pop(0)))
+    run = ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **settings)
+    first, second = run.report["phases"][1:]
+    assert (first["step"], second["step"]) == (0, 1)
+    assert len(second["exemplars"]) == 1  # of A
+    kept = exemplars.load(tmp_path / "run" / exemplars.FOLDER)
+    assert len(kept.photos) == len(run.report["data"]["unlabeled"]["blocks"]) == 2  # one for every four of six

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 import ssiqa
-from ssiqa import refit, views
+from ssiqa import exemplars, refit, views
 from ssiqa.kernel_head import CENTRES, KernelHead
 from ssiqa.krr import KernelRidge
 from ssiqa.models import build_model
@@ -155,6 +155,7 @@ def test_a_student_that_costs_a_too_much_is_undone(
     assert not spoilt.report["adapted"]
     assert spoilt.report["phases"][1]["step"] == 0
     assert "it was undone" in caplog.text
+    assert exemplars.load(tmp_path / exemplars.FOLDER).photos == []
     photo = unlabeled / "05.png"
     assert spoilt.student.score(photo) == spoilt.teacher.score(photo)
 
@@ -183,6 +184,16 @@ def test_an_update_begins_with_the_student_and_keeps_what_it_learnt(
     assert np.array_equal(again.teacher.score(photos), updated.student.score(photos))
     latest = student_weights(again.output_dir, 1)
     assert len(latest["regression.centres"]) == len(after["regression.centres"]) + 1
+
+
+def test_what_an_update_forgets_is_measured_on_any_photos(
+    run: ssiqa.Adaptation,
+) -> None:
+    """Fifty of each block, or all: not those on which teacher and label agree best."""
+    kept = exemplars.load(run.output_dir / exemplars.FOLDER)
+    labels = sorted(float(row["pseudo_label"]) for row in rows(run))
+    scale = run.student.scale
+    assert sorted(scale.to_user(kept.targets)) == pytest.approx(labels, rel=1e-4)
 
 
 def test_interrupted_before_its_report_a_run_goes_on_from_the_last_phase(
