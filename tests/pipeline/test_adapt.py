@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import re
 import shutil
@@ -236,3 +237,15 @@ def test_a_run_in_mixed_precision(labeled: Path, unlabeled: Path, settings: dict
     assert report["precision"] == "bfloat16"
     with pytest.raises(ssiqa.SsiqaError, match=r"another run .*precision"):
         ssiqa.adapt(labeled, unlabeled, tmp_path, precision="float32", **{**settings, "blocks": 1})
+
+
+def test_labelled_photos_among_the_unlabelled_are_warned_of(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(unlabeled, tmp_path / "all")
+    shared = sorted(labeled.rglob("*.png"))[0]
+    shutil.copy(shared, tmp_path / "all/copy.png")
+    with caplog.at_level(logging.WARNING, "ssiqa"):
+        ssiqa.adapt(labeled, tmp_path / "all", tmp_path / "run", **{**settings, "blocks": 1})
+    assert "1 of the 13 unlabelled photos" in caplog.text
+    assert "are labelled ones, too (copy.png)" in caplog.text

@@ -15,7 +15,7 @@ from scipy.io import savemat
 
 from ssiqa.data import read_labeled_folder
 from ssiqa.errors import DataError
-from ssiqa.protocol.readers import READERS, read_pyiqa
+from ssiqa.protocol.readers import ORIGINS, READERS, read_database, read_pyiqa
 
 _, ENCODED = cv2.imencode(".bmp", np.zeros((2, 2, 3), np.uint8))
 IMAGE = ENCODED.tobytes()
@@ -175,6 +175,29 @@ def test_the_authors_layout(name: str, tmp_path: Path) -> None:
     (tmp_path / scores).unlink()
     with pytest.raises(DataError, match=r"has no .*, which the authors' archive holds"):
         READERS[name](tmp_path)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_missing_is_said_with_where_it_comes_from(name: str, tmp_path: Path) -> None:
+    assert ORIGINS.keys() == READERS.keys()
+    with pytest.raises(DataError, match=f"has no .* Its authors hand it out at {ORIGINS[name]}"):
+        read_database(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "reason"),
+    [
+        ("tid2013", "mos_with_names.txt", b"5.5 i01 01_1.bmp\n", "ValueError"),
+        ("koniq10k", "koniq10k_scores_and_distributions.csv", b"image_name,score\n1.png,3\n", "KeyError: 'MOS'"),
+        ("live", "refnames_all.mat", b"MATLAB 5.0 torn", "Error"),
+        ("csiq", "csiq.DMOS.xlsx", b"no workbook", "BadZipFile"),
+    ],
+)
+def test_another_layout_is_one_sentence(name: str, file: str, content: bytes, reason: str, tmp_path: Path) -> None:
+    MAKERS[name][0](tmp_path / name)
+    (tmp_path / name / file).write_bytes(content)
+    with pytest.raises(DataError, match=f"is not laid out as the authors of .*{reason}.*unpack their archive there"):
+        read_database(name, tmp_path)
 
 
 def test_references_stay_together_and_directions_are_kept(tmp_path: Path) -> None:

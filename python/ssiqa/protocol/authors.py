@@ -8,7 +8,7 @@ each table, by :data:`DIFFERENCES`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from ssiqa.cache import CACHE_GIB, open_cache
-from ssiqa.config import Config, make_config
+from ssiqa.config import make_config
 from ssiqa.data import Photo, read_image, read_labeled_folder
 from ssiqa.features import predictions
 from ssiqa.files import sha256, written_beside
@@ -28,7 +28,7 @@ from ssiqa.metrics import Evaluation, agreement
 from ssiqa.profile import Profile
 from ssiqa.progress import Task
 from ssiqa.protocol.database import Database
-from ssiqa.protocol.honest import Honest
+from ssiqa.protocol.honest import Honest, config_of
 from ssiqa.results import Adaptation
 from ssiqa.run import Run
 
@@ -97,9 +97,7 @@ class Authors(Honest):
         folder = read_labeled_folder(test)
         paths = [folder.root / image for image in folder.images]
         photos = [Photo(path, bytes.fromhex(sha256(path))) for path in paths]
-        known = {"preset", *(field.name for field in fields(Config))}
-        config = make_config(**{name: value for name, value in settings.items() if name in known})
-        found = []
+        config, found = config_of(settings), []
         with TemporaryDirectory() as decoded:
             cache, device = open_cache(Path(decoded), CACHE_GIB), torch.device(run.report["device"])
             learner = Learner(config, device, run.report["precision"], cache, Profile())

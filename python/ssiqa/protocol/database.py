@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +54,12 @@ class Database:
     def quality(self) -> NDArray[np.float64]:
         """``(n,)`` labels, or their negatives where a higher label means a worse image."""
         return self.labels if self.column == "mos" else -self.labels
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the images' names and labels."""
+        named = "\n".join(f"{image}\t{label!r}" for image, label in zip(self.images, self.labels.tolist(), strict=True))
+        return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
 
     def take(self, rows: NDArray[np.int64]) -> Database:
         def chosen(values: tuple[str, ...]) -> tuple[str, ...]:

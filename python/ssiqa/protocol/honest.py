@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ssiqa.config import Config, make_config
 from ssiqa.data import read_labeled_folder
 from ssiqa.metrics import Evaluation, judge
 from ssiqa.protocol.database import Database
 from ssiqa.results import Adaptation
+
+
+def config_of(settings: Mapping[str, Any]) -> Config:
+    """The settings of the method among those of a run."""
+    known = {"preset", *(field.name for field in fields(Config))}
+    return make_config(**{name: value for name, value in settings.items() if name in known})
 
 
 class Honest:

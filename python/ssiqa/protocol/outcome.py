@@ -22,6 +22,7 @@ class Outcome:
         a_teacher_srcc: The same, ranks.
         a_plcc: Of the student on the hold-out of A.
         a_srcc: The same, ranks.
+        undone: Phases of which the guard let not all stand.
     """
 
     table: str
@@ -36,3 +37,4 @@ class Outcome:
     a_teacher_srcc: float | None = None
     a_plcc: float | None = None
     a_srcc: float | None = None
+    undone: int | None = None

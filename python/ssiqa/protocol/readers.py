@@ -136,6 +136,37 @@ READERS: dict[str, Callable[[Path], Database]] = {
 }
 """By the name of the folder that holds the unpacked archive."""
 
+ORIGINS = {
+    "live": "https://live.ece.utexas.edu/research/quality/subjective.htm",
+    "csiq": "https://s2.smu.edu/~eclarson/csiq.html",
+    "tid2013": "http://www.ponomarenko.info/tid2013.htm",
+    "kadid10k": "http://database.mmsp-kn.de/kadid-10k-database.html",
+    "livec": "https://live.ece.utexas.edu/research/ChallengeDB/index.html",
+    "koniq10k": "http://database.mmsp-kn.de/koniq-10k-database.html",
+    "livefb": "https://github.com/baidut/PaQ-2-PiQ",
+    "spaq": "https://github.com/h4nwei/SPAQ",
+    "biq2021": "https://github.com/nisarahmedrana/BIQ2021",
+}
+"""Where their authors hand them out."""
+
+
+def read_database(name: str, data_root: Path) -> Database:
+    """The database in ``data_root/name``.
+
+    Raises:
+        DataError: It is not there, or not laid out as its authors distribute it; says where they do.
+    """
+    try:
+        return READERS[name](data_root / name)
+    except DataError as error:
+        raise DataError(f"{error} Its authors hand it out at {ORIGINS[name]}.") from error
+    except Exception as error:  # whatever another layout makes the parsers of these files stumble over
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(
+            f"{data_root / name} is not laid out as the authors of this database distribute it ({reason}): unpack "
+            f"their archive there again, from {ORIGINS[name]}."
+        ) from error
+
 
 def _database(name: str, root: Path, column: str, rows: Iterable[_Row]) -> Database:
     found = sorted(rows)

@@ -15,10 +15,11 @@ from ssiqa.files import read_json, write_json
 from ssiqa.metrics import agreement
 from ssiqa.protocol import summary
 from ssiqa.protocol.authors import Authors
-from ssiqa.protocol.honest import Honest
+from ssiqa.protocol.honest import Honest, config_of
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import open_peers, score_database
 from ssiqa.protocol.tasks import TABLES, Parts, find_task
+from ssiqa.version import __version__
 
 RESULT = "result.json"
 PROTOCOLS: dict[str, Honest] = {"honest": Honest(), "paper": Authors()}
@@ -45,7 +46,8 @@ def reproduce(
         data_root: Holds the unpacked archives in folders ``live``, ``csiq``, ``tid2013``, ``kadid10k``, ``livec``,
             ``koniq10k``, ``livefb`` and ``spaq``.
         output_dir: Where runs and results go.
-        tasks: Only these, for example ``["livec-koniq10k"]``.
+        tasks: Only these, for example ``["livec-koniq10k"]``. A star stands for the four common distortions of B:
+            ``live-csiq*`` is a task of table 1, and ``live-csiq`` one with all of them, which runs when named.
         seeds: How many, from 0.
         protocol: ``"honest"``, or ``"paper"`` for the settings of the authors' code as far as they can be had here
             (:mod:`ssiqa.protocol.authors`); its results go to a folder of their own.
@@ -66,11 +68,10 @@ def reproduce(
     wanted, how = TABLES[table].tasks, PROTOCOLS[protocol]
     if tasks is not None:
         chosen = [find_task(name) for name in tasks]
-        wanted = tuple(task for task in wanted if task in chosen)
+        there = (*TABLES[table].tasks, *TABLES[table].others)
+        wanted = tuple(task for task in there if task in chosen)
         if not wanted:
-            raise SsiqaError(
-                f"{table} has none of these tasks; it has: {', '.join(t.name for t in TABLES[table].tasks)}."
-            )
+            raise SsiqaError(f"{table} has none of these tasks; it has: {', '.join(task.name for task in there)}.")
     given = {name: value for name, value in settings.items() if value is not None}
     place = Path(output_dir)
     results = place / (table if protocol == "honest" else f"{table}-{protocol}")
@@ -91,7 +92,7 @@ def reproduce(
         seen_b = how.prepared(target, task.target, place / "resized" / task.target)
         for variant, changes in TABLES[table].variants.items():
             for seed in range(seeds):
-                folder = results / task.name.rstrip("*") / _folder_name(variant) / f"seed-{seed}"
+                folder = results / task.name.replace("*", "-common") / _folder_name(variant) / f"seed-{seed}"
                 row, run = (table, task.name, variant, seed), {**common, **changes, "seed": seed}
                 outcomes.append(_run(folder, row, task.split(seen_a, seen_b, seed), how, run))
                 write()
@@ -111,14 +112,17 @@ def reproduce(
 def _run(folder: Path, row: tuple[str, str, str, int], parts: Parts, how: Honest, settings: dict[str, Any]) -> Outcome:
     """The outcome of a row (table, task, variant, seed): from its folder, or made and kept there."""
     of = {
+        "version": __version__,
         "settings": {name: str(value) for name, value in sorted(settings.items())},
-        "images": [len(parts.labeled.images), len(parts.unlabeled.images) + len(parts.test.images)],
+        "config": config_of(settings).identity(),
+        "images": [part.digest for part in parts],
     }
     if (folder / RESULT).is_file():
         kept = read_json(folder / RESULT)
         if kept["of"] != of:
+            changed = [name for name, value in of.items() if kept["of"].get(name) != value]
             raise SsiqaError(
-                f"{folder} holds a run of other settings or images ({kept['of']}, not {of}); "
+                f"{folder} holds a run of other settings, images or version (not the same: {', '.join(changed)}); "
                 "choose another output folder."
             )
         return Outcome(**kept["outcome"])
@@ -140,6 +144,7 @@ def _run(folder: Path, row: tuple[str, str, str, int], parts: Parts, how: Honest
         a_teacher_srcc=holdout["teacher"]["srcc"],
         a_plcc=holdout["student"]["plcc"],
         a_srcc=holdout["student"]["srcc"],
+        undone=sum(phase["step"] < 1 for phase in run.report["phases"][1:]),
     )
     write_json(folder / RESULT, {"of": of, "outcome": asdict(outcome)})
     return outcome

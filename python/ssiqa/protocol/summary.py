@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssiqa.bootstrap import Groups
+from ssiqa.bootstrap import MINIMUM_GROUPS, Groups
 from ssiqa.files import write_json, write_text
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.published import PUBLISHED, Published
+from ssiqa.protocol.tasks import OURS
 
 
 def write(
@@ -57,7 +58,8 @@ def write(
 def _runs(outcomes: list[Outcome], published: Sequence[Published], missing: Mapping[str, str]) -> Iterator[str]:
     """Every row that was run, over its seeds."""
     paper = {(row.task, row.variant): f"{row.srcc:.3f}" for row in published if row.srcc is not None}
-    yield "SRCC on the test part of B over all seeds: mean ± standard deviation, median, 95 % bootstrap interval."
+    yield "SRCC on the test part of B over all seeds: mean ± standard deviation, median, and of ten seeds or more the "
+    yield "95 % bootstrap interval of the mean."
     yield ""
     yield "| task | row | seeds | teacher | student | median | interval | gain, paired | PLCC | A's hold-out | paper |"
     yield "|---|---|---:|---:|---:|---:|---|---|---:|---:|---:|"
@@ -70,10 +72,13 @@ def _runs(outcomes: list[Outcome], published: Sequence[Published], missing: Mapp
         yield (
             f"| {task} | {variant} | {len(of)} | {before} | {_spread(srcc)} | {np.median(srcc):.3f} "
             f"| {_interval(srcc)} | {gain} | {plcc.mean():.3f} | {on_a} "
-            f"| {paper.get((task, variant), '')} |"
+            f"| {paper.get((task, 'SS-IQA' if variant == OURS else variant), '')} |"
         )
     for name, why in missing.items():
         yield f"| {name} | not run: {why} | | | | | | | | | |"
+    if undone := sum(outcome.undone or 0 for outcome in outcomes):
+        yield ""
+        yield f"In {undone} phases of these runs the guard let not all of the change stand."
 
 
 def _beside(outcomes: list[Outcome], published: Sequence[Published]) -> Iterator[str]:
@@ -116,7 +121,7 @@ def _spread(values: Any) -> str:
 
 
 def _interval(values: Any) -> str:
-    if len(values) < 2 or np.ptp(values) == 0:
+    if len(values) < MINIMUM_GROUPS or np.ptp(values) == 0:
         return ""
     found = Groups(np.arange(len(values))).interval(lambda rows: float(values[rows].mean()))
     return f"[{found.low:.3f}, {found.high:.3f}]"

@@ -13,7 +13,7 @@ from ssiqa.config import make_config
 from ssiqa.data import holdout_split
 from ssiqa.errors import SsiqaError
 from ssiqa.protocol.database import Database
-from ssiqa.protocol.readers import READERS
+from ssiqa.protocol.readers import read_database
 
 TEST_SHARE = 0.2
 LABELED_SHARE = 0.25
@@ -59,7 +59,7 @@ class Task:
         Raises:
             DataError: An archive is not there, or not complete.
         """
-        source, target = (READERS[name](data_root / name) for name in (self.source, self.target))
+        source, target = (read_database(name, data_root) for name in (self.source, self.target))
         return source, target.only(COMMON_DISTORTIONS[self.target]) if self.starred else target
 
     def split(self, source: Database, target: Database, seed: int) -> Parts:
@@ -90,8 +90,18 @@ TASKS = (
 )
 """Those of table 1, in its order."""
 
-_TRAINED = {"blocks": make_config("paper").blocks, "student": make_config("paper").student}
-"""Tables 3 to 6 are about a network that is trained block by block, which that of the default preset is not."""
+FULL = tuple(Task(task.source, task.target) for task in TASKS if task.starred)
+"""The starred ones of it, with all distortions of B, which the paper has not: they run when they are named."""
+
+_TRAINED = {
+    name: getattr(make_config("paper"), name)
+    for name in ("blocks", "student", "depths", "teacher_share", "tolerance", "grid", "weak_crops")
+}
+"""Tables 3 to 6 are about the paper's method: a network trained block by block, that scores alone, without a guard.
+With the default preset they have that preset's backbone and schedule of the teacher."""
+
+OURS = "ssiqa"
+"""The row of what this package does by default, where the paper has SS-IQA."""
 
 _NO_IL = {"blocks": 1, "replay_every": 0}
 ABLATION: dict[str, dict[str, Any]] = {
@@ -121,20 +131,22 @@ class Table:
         variants: Settings by the name of their row, beside those of the preset.
         settings: What the rows have in common beside the preset, unless the caller says otherwise.
         peers: Whether scorers that are not trained are compared with.
+        others: Further tasks, which it runs when they are named.
     """
 
     tasks: tuple[Task, ...]
     variants: Mapping[str, Mapping[str, Any]]
     settings: Mapping[str, Any] = field(default_factory=dict)
     peers: bool = False
+    others: tuple[Task, ...] = ()
 
 
 TABLES = {
-    "table1": Table(TASKS, {"SS-IQA": {}}, peers=True),
+    "table1": Table(TASKS, {OURS: {}}, peers=True, others=FULL),
     # The paper compares with SSLIQA in that method's own setting, a part of one database with labels and the rest
     # without, but does not say how large a part: here LABELED_SHARE. What it compares with SSL are the figures on A of
     # two tasks of table 1.
-    "table2": Table((Task("livec", "livec"), Task("koniq10k", "koniq10k"), TASKS[5], TASKS[3]), {"SS-IQA": {}}),
+    "table2": Table((Task("livec", "livec"), Task("koniq10k", "koniq10k"), TASKS[5], TASKS[3]), {OURS: {}}),
     "table3": Table(TASKS[:1], ABLATION, _TRAINED),
     "table4": Table(TASKS[3:4], ABLATION, _TRAINED),
     "table5": Table((TASKS[1], TASKS[3]), BLOCKS, _TRAINED),
@@ -143,18 +155,21 @@ TABLES = {
 
 
 def find_task(name: str) -> Task:
-    """A task of any table by its name, with or without the star.
+    """A task of any table by its name.
 
     Raises:
         SsiqaError: There is none of that name.
     """
-    tasks = {task.name: task for table in TABLES.values() for task in table.tasks}
-    for task in tasks.values():
-        if name in (task.name, task.name.removesuffix("*")):
-            return task
-    raise SsiqaError(f"No task {name!r}; there are: {', '.join(tasks)}.")
+    tasks = {task.name: task for table in TABLES.values() for task in (*table.tasks, *table.others)}
+    if name not in tasks:
+        raise SsiqaError(f"No task {name!r}; there are: {', '.join(tasks)}.")
+    return tasks[name]
 
 
 def tables_of(tasks: Collection[str] | None) -> list[str]:
     """The tables with one of these tasks, or all."""
-    return [name for name, table in TABLES.items() if tasks is None or any(task.name in tasks for task in table.tasks)]
+    return [
+        name
+        for name, table in TABLES.items()
+        if tasks is None or any(task.name in tasks for task in (*table.tasks, *table.others))
+    ]
