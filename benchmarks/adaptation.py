@@ -297,7 +297,8 @@ def _cells(rows: list[Row], teacher_alone: bool) -> Iterator[tuple[str, ...]]:
     columns = {name: np.array(values) for name, values in zip(Row._fields, zip(*rows, strict=True), strict=True)}
 
     def spread(name: str) -> str:
-        return f"{columns[name].mean():.3f} ± {columns[name].std():.3f}"
+        deviation = f" ± {columns[name].std(ddof=1):.3f}" if len(rows) > 1 else ""
+        return f"{columns[name].mean():.3f}{deviation}"
 
     def covered(name: str) -> str:
         return "" if rows[0].student_covered is None else f"{columns[name].mean():.1%}"

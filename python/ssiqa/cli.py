@@ -41,7 +41,7 @@ class _Group(click.Group):
             click.echo(f"ssiqa: {error.filename or 'a file'}: {error.strerror or error}.", err=True)
             context.exit(2)
         except KeyboardInterrupt:
-            resumable = context.invoked_subcommand in ("adapt", "update", "demo")
+            resumable = context.invoked_subcommand in ("adapt", "update", "demo", "reproduce")
             click.echo(
                 f"ssiqa: stopped{'; the same command goes on after the last finished phase' if resumable else ''}.",
                 err=True,
