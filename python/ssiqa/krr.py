@@ -271,13 +271,17 @@ def _selection(groups: Any, n: int, random: np.random.RandomState) -> tuple[NDAr
     if len(names) < 2:
         raise ValueError("groups must name at least two groups, but all rows belong to one.")
     most = 1 if len(names) >= FEW_GROUPS else MAX_GROUPED_ROWS // len(names)
-    order = random.permutation(n)
-    order = order[np.argsort(numbers[order], kind="stable")]
-    starts = np.searchsorted(numbers[order], numbers[order])
-    rows = np.sort(order[np.arange(n) - starts < most])
+    rows = np.sort(first_of_groups(numbers, random.permutation(n), most))
     if most == 1:
         return rows[_some_rows(len(rows), MAX_SELECTION_ROWS, random)], None
     return rows, numbers[rows]
+
+
+def first_of_groups(numbers: NDArray[Any], order: NDArray[Any], most: int) -> NDArray[np.intp]:
+    """Rows by group, at most so many of each, the first in ``order``; ``numbers`` are those of the groups."""
+    order = order[np.argsort(numbers[order], kind="stable")]
+    starts = np.searchsorted(numbers[order], numbers[order])
+    return np.asarray(order[np.arange(len(order)) - starts < most], dtype=np.intp)
 
 
 def _some_rows(n: int, most: int, random: np.random.RandomState) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ssiqa import kernels
-from ssiqa.krr import KernelRidge
+from ssiqa.krr import FEW_GROUPS, KernelRidge, first_of_groups
 
 ROWS = 256
 """Photos of A that are kept for it: with 3,488 features each, 7 MB in the exported file."""
@@ -24,16 +24,20 @@ class Novelty(nn.Module):
     rows: Tensor
     inverse: Tensor
 
-    def __init__(self, features: NDArray[np.float32], targets: NDArray[np.float64], seed: int) -> None:
+    def __init__(
+        self, features: NDArray[np.float32], targets: NDArray[np.float64], groups: NDArray[np.int64], seed: int
+    ) -> None:
         """
         Args:
-            features: ``(m, d)`` of photos of A, no two of them near-duplicates; width and noise of the process are
-                chosen on them by leave-one-out.
+            features: ``(m, d)`` of photos of A; width and noise of the process are chosen on them.
             targets: ``(m,)`` their truth.
+            groups: ``(m,)`` those that are near-duplicates share one; where groups are few, what is chosen predicts
+                whole groups from the others.
             seed: Of that choice.
         """
         super().__init__()
-        chosen = KernelRidge(random_state=seed).fit(features.astype(np.float64), targets)
+        several = len(np.unique(groups)) > 1
+        chosen = KernelRidge(random_state=seed).fit(features.astype(np.float64), targets, groups if several else None)
         self._gamma, self._alpha = chosen.gamma_, chosen.alpha_
         kernel = kernels.rbf_kernel(features.astype(np.float64), gamma=self._gamma)
         inverse = np.linalg.inv(kernel + self._alpha * np.eye(len(kernel)))
@@ -50,7 +54,9 @@ class Novelty(nn.Module):
 
 
 def some_rows(groups: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """One random row of each group, at most ``most`` of them, in order."""
-    order = rng.permutation(len(groups))
-    first = order[np.unique(groups[order], return_index=True)[1]]
+    """At most ``most`` random rows, in order: one of each group, or where groups are few as many as there is room."""
+    numbers = np.unique(groups, return_inverse=True)[1]
+    count = int(numbers.max()) + 1
+    each = 1 if count >= FEW_GROUPS else max(1, most // count)
+    first = first_of_groups(numbers, rng.permutation(len(groups)), each)
     return np.sort(rng.permutation(first)[:most])

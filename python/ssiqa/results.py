@@ -173,12 +173,13 @@ def _remembered(learner: Learner, memory: RatedPhotos, scale: LabelScale) -> dic
 
 
 def _novelty(learner: Learner, material: Material) -> Novelty:
-    """Of photos to the learner as it is, by one photo of each group of A."""
-    seed, truth = learner.config.seed, material.truth
-    known = truth.take(some_rows(material.train_groups, ROWS, generator(seed, "novelty")))
+    """Of photos to the learner as it is, by some photos of A."""
+    seed, groups = learner.config.seed, material.train_groups
+    rows = some_rows(groups, ROWS, generator(seed, "novelty"))
+    known = material.truth.take(rows)
     with learner.observing(learner.config.blocks, len(known.photos), "known photos") as observer:
         views = Views.join(list(observer.look(known.photos, again=True)))
-    return Novelty(views.features, known.targets, seed)
+    return Novelty(views.features, known.targets, groups[rows], seed)
 
 
 def _coverage(records: list[PhaseRecord]) -> dict[str, float] | None:

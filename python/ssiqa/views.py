@@ -41,8 +41,8 @@ def pseudo_labels(
         features: ``(n, d)``, n at least ``FEWEST``.
         widths: How many of the features are each depth's.
         said: ``(n,)`` what the teacher says.
-        stds: ``(n,)`` posterior standard deviations, by A's truth. They stand for the teacher's, and those of a view for
-            errors that are not independent of it: the weights are a rule of thumb.
+        stds: ``(n,)`` posterior standard deviations, by A's truth. They stand for the teacher's, and a view's for
+            errors that are not independent of the teacher's: the weights are a rule of thumb.
         seed: Deals the photos out to folds.
     """
     labels = np.zeros(len(said))

@@ -34,7 +34,7 @@ def module(weights: Path) -> ScoringModule:
     model = build_model(BACKBONE, weights)
     torch.nn.init.normal_(model.head.weight, generator=torch.Generator().manual_seed(0))
     rng = np.random.default_rng(0)
-    novelty = Novelty(rng.random((20, model.feature_dim), np.float32), rng.random(20), seed=0)
+    novelty = Novelty(rng.random((20, model.feature_dim), np.float32), rng.random(20), np.arange(20), seed=0)
     return ScoringModule(model, Preprocess.for_backbone(model.backbone, 176, 2), SCALE, novelty).eval()
 
 
