@@ -9,8 +9,9 @@ As `benchmarks.depths`, whose descriptions of photos it shares, with all depths.
     resolutions  the shorter side of the working image, in pixels, for one RBF
     second view  pseudo-labels of ss03_unlabeled taught to a regression that sees the last depth alone, in the units of
                  B: that student, and the mean of it and its teacher; then the same of a student that is taught A's
-                 truth, too; in column "cluster out" the same within A, half of each cluster being B and the other
-                 half the test
+                 truth, too; and the student that `adapt` makes of a teacher without a network: views of each depth and
+                 all above it, weighed, taught to a regression on all depths that has A's truth in it. In column
+                 "cluster out" all is within A, half of each cluster being B and the other half the test
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from scipy.linalg import eigh
 import ssiqa
 from benchmarks.depths import CLUSTERS, Depths, Describer, Photos, Standard, clusters_of, labeled, oracle, srcc
 from ssiqa.data import holdout_split
+from ssiqa.views import pseudo_labels
 
 Floats = NDArray[np.float64]
 Kernel = Callable[[Sequence[Floats], Sequence[Floats], float], Floats]
-VIEWS = ("teacher", "second view", "mean of both", "second view, of A too", "mean of both, of A too")
+VIEWS = ("teacher", "second view", "mean of both", "second view, of A too", "mean of both, of A too", "student")
 GAMMAS = (0.03, 0.1, 0.3, 1.0)
 ALPHAS = np.logspace(-2.5, 1, 8)
 
@@ -112,8 +114,14 @@ def views(source: Photos, pool: Photos, tests: list[Photos], seed: int) -> list[
     everything = np.arange(len(source.labels)), list(range(len(source.depths)))
     all_depths = Standard(source.depths, *everything)
     teacher = ssiqa.KernelRidge(random_state=seed).fit(all_depths(source.depths), source.labels, source.groups)
-    taught = Photos(pool.depths, teacher.predict(all_depths(pool.depths)), pool.groups)
+    said, stds = teacher.predict(all_depths(pool.depths), return_std=True)
+    taught = Photos(pool.depths, said, pool.groups)
     students = [Student(taught, seed), Student(joined(source, taught), seed)]
+    seen = all_depths(pool.depths)
+    labels = pseudo_labels(seen.astype(np.float32), [depth.shape[1] for depth in pool.depths], said, stds, seed)
+    penalty = max(teacher.alpha_, float(np.mean((stds / teacher.scale_) ** 2)))
+    adapted = ssiqa.KernelRidge(teacher.gamma_, penalty, random_state=seed)
+    adapted.fit(np.concatenate([all_depths(source.depths), seen]), np.concatenate([source.labels, labels]))
     found = []
     for test in tests:
         old = teacher.predict(all_depths(test.depths))
@@ -122,7 +130,7 @@ def views(source: Photos, pool: Photos, tests: list[Photos], seed: int) -> list[
             new = student(test)
             both = (old - old.mean()) / old.std() + (new - new.mean()) / new.std()
             row += [srcc(new, test.labels), srcc(both, test.labels)]
-        found.append(tuple(row))
+        found.append((*row, srcc(adapted.predict(all_depths(test.depths)), test.labels)))
     return found
 
 
