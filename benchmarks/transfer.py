@@ -27,7 +27,7 @@ from scipy.linalg import eigh
 import ssiqa
 from benchmarks.depths import CLUSTERS, Depths, Describer, Photos, Standard, clusters_of, labeled, oracle, srcc
 from ssiqa.data import holdout_split
-from ssiqa.views import pseudo_labels
+from ssiqa.views import FEWEST, pseudo_labels
 
 Floats = NDArray[np.float64]
 Kernel = Callable[[Sequence[Floats], Sequence[Floats], float], Floats]
@@ -118,7 +118,8 @@ def views(source: Photos, pool: Photos, tests: list[Photos], seed: int) -> list[
     taught = Photos(pool.depths, said, pool.groups)
     students = [Student(taught, seed), Student(joined(source, taught), seed)]
     seen = all_depths(pool.depths)
-    labels = pseudo_labels(seen.astype(np.float32), [depth.shape[1] for depth in pool.depths], said, stds, seed)
+    widths = [depth.shape[1] for depth in pool.depths]
+    labels = said if len(said) < FEWEST else pseudo_labels(seen.astype(np.float32), widths, said, stds, seed)
     penalty = max(teacher.alpha_, float(np.mean((stds / teacher.scale_) ** 2)))
     adapted = ssiqa.KernelRidge(teacher.gamma_, penalty, random_state=seed)
     adapted.fit(np.concatenate([all_depths(source.depths), seen]), np.concatenate([source.labels, labels]))
