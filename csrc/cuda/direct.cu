@@ -1,5 +1,6 @@
 #include "direct.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "sums.h"
@@ -12,6 +13,7 @@ constexpr unsigned kEach = 4;       // of them, a thread's
 constexpr unsigned kAcross = kSide / kEach;
 constexpr unsigned kThreads = kAcross * kAcross;
 constexpr unsigned kFeatures = 16;  // at a time
+constexpr std::size_t kMostAcross = 1024;  // blocks along y: CUDA allows 65,535
 constexpr unsigned kPadding = 4;    // so that neighbouring features lie in different banks
 
 template <class T>
@@ -60,6 +62,7 @@ __device__ void distances(const MatrixView<T>& x, std::size_t first_x, const Mat
   }
 }
 
+// The tiles of z are dealt out to the blocks along y, of which there may not be as many.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     matrix(Batch<T> xs, Batch<T> zs, Entries entries, T gamma, T* out) {
@@ -67,17 +70,17 @@ __global__ void __launch_bounds__(kThreads)
   const MatrixView<T> x = xs[blockIdx.z];
   const MatrixView<T> z = zs[blockIdx.z];
   const std::size_t first_x = std::size_t{blockIdx.x} * kSide;
-  const std::size_t first_z = std::size_t{blockIdx.y} * kSide;
-  T sums[kEach][kEach];
-  distances(x, first_x, z, first_z, strips, sums);
   out += blockIdx.z * x.rows * z.rows;
-  for (unsigned i = 0; i < kEach; ++i) {
-    const std::size_t row = first_x + threadIdx.x / kAcross * kEach + i;
-    if (row >= x.rows) return;
-    for (unsigned j = 0; j < kEach; ++j) {
-      const std::size_t column = first_z + threadIdx.x % kAcross * kEach + j;
-      if (column >= z.rows) break;
-      out[row * z.rows + column] = entries == Entries::kernel ? std::exp(-gamma * sums[i][j]) : sums[i][j];
+  for (std::size_t first_z = std::size_t{blockIdx.y} * kSide; first_z < z.rows; first_z += gridDim.y * kSide) {
+    T sums[kEach][kEach];
+    distances(x, first_x, z, first_z, strips, sums);
+    for (unsigned i = 0; i < kEach; ++i) {
+      const std::size_t row = first_x + threadIdx.x / kAcross * kEach + i;
+      for (unsigned j = 0; j < kEach; ++j) {
+        const std::size_t column = first_z + threadIdx.x % kAcross * kEach + j;
+        if (row >= x.rows || column >= z.rows) continue;
+        out[row * z.rows + column] = entries == Entries::kernel ? std::exp(-gamma * sums[i][j]) : sums[i][j];
+      }
     }
   }
 }
@@ -142,8 +145,9 @@ void queue_direct_matrix(const Batch<T>& x, const Batch<T>& z, std::size_t batch
   const std::size_t entries_each = x.first.rows * z.first.rows;
   for (std::size_t b = 0; b < batches; b += kMostBatches) {
     const std::size_t count = batches - b < kMostBatches ? batches - b : kMostBatches;
+    const std::size_t tiles = ceil_div<std::size_t>(z.first.rows, kSide);
     const dim3 grid{static_cast<unsigned>(ceil_div<std::size_t>(x.first.rows, kSide)),
-                    static_cast<unsigned>(ceil_div<std::size_t>(z.first.rows, kSide)), static_cast<unsigned>(count)};
+                    static_cast<unsigned>(std::min(tiles, kMostAcross)), static_cast<unsigned>(count)};
     launch(matrix<T>, grid, kThreads, 0, stream, from(x, b), from(z, b), entries, gamma, out + b * entries_each);
   }
 }

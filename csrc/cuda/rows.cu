@@ -8,6 +8,7 @@ namespace {
 constexpr std::size_t kSampled = 1024;
 constexpr unsigned kRowThreads = 8;
 constexpr int kExponent = 8;
+constexpr int kLeastExponent = -126;
 
 // A block for 32 columns, and a row of threads for an eighth of the sampled rows.
 __global__ void __launch_bounds__(kWarp* kRowThreads) centre_of(MatrixView<float> z, std::size_t step, float* centre) {
@@ -43,14 +44,17 @@ __global__ void __launch_bounds__(kWarp* kRowThreads) split(MatrixView<float> x,
   float largest = 0;
   for (std::size_t column = lane; column < x.cols; column += kWarp) largest = std::fmax(largest, std::fabs(value(column)));
   largest = over_warp(largest, [](float a, float b) { return std::fmax(a, b); });
-  // The largest number of a row comes to 2^8, far from where half precision ends either way. What is infinite becomes NaN.
-  const float unit = largest > 0 && largest < INFINITY ? std::ldexp(1.0F, std::ilogb(largest) - kExponent) : 1.0F;
+  // The largest number of a row comes to 2^8, far from where half precision ends either way, or less where no float is as
+  // small as the unit would be. What is infinite becomes NaN.
+  const bool scaled = largest > 0 && largest < INFINITY;
+  const int exponent = scaled ? std::ilogb(largest) - kExponent : 0;
+  const float unit = std::ldexp(1.0F, exponent < kLeastExponent ? kLeastExponent : exponent);
   float norm = 0;
   for (std::size_t column = lane; column < to.depth; column += kWarp) {
-    const float scaled = value(column) / unit;
-    const std::uint16_t high = to_half(scaled);
+    const float number = value(column) / unit;
+    const std::uint16_t high = to_half(number);
     const float first = from_half(high);
-    const std::uint16_t low = to_half(scaled - first);
+    const std::uint16_t low = to_half(number - first);
     to.parts[0][row * to.depth + column] = high;
     to.parts[1][row * to.depth + column] = low;
     norm += first * (first + 2 * from_half(low));
