@@ -5,6 +5,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "append.h"
 #include "sort.h"
 
 namespace ssiqa::gpu {
@@ -139,25 +140,6 @@ __global__ void begin(std::uint64_t k, Last<T>* last, unsigned* counts, unsigned
   kept[0] = kept[1] = 0;
 }
 
-// Calls put(e, place) for each of a thread's elements for which wants(e); the places of all blocks are counted on from
-// `counter`, in any order.
-template <class Wants, class Put>
-__device__ void append(unsigned* counter, unsigned& found, unsigned& first, const Wants& wants, const Put& put) {
-  constexpr unsigned kNone = ~0U;
-  unsigned places[kEach];
-  if (threadIdx.x == 0) found = 0;
-  __syncthreads();
-#pragma unroll
-  for (unsigned e = 0; e < kEach; ++e) places[e] = wants(e) ? atomicAdd(&found, 1U) : kNone;
-  __syncthreads();
-  if (threadIdx.x == 0) first = atomicAdd(counter, found);
-  __syncthreads();
-#pragma unroll
-  for (unsigned e = 0; e < kEach; ++e) {
-    if (places[e] != kNone) put(e, std::size_t{first} + places[e]);
-  }
-}
-
 // kept: how many are kept, and how many are candidates.
 template <class T>
 struct Kept {
@@ -180,13 +162,13 @@ __global__ void __launch_bounds__(kThreads) narrow(Elements<T> elements, unsigne
     for (unsigned e = 0; e < kEach; ++e) {
       bits[e] = at(e) < elements.a.size ? difference_bits(elements.a, elements.b, at(e)) : static_cast<Bits<T>>(-1);
     }
-    append(
+    append<kEach>(
         &kept.counts[0], found, first, [&](unsigned e) { return upper(bits[e], shift) < upper(known.difference, shift); },
         [&](unsigned e, std::size_t place) {
           kept.differences[place] = bits[e];
           kept.indices[place] = static_cast<std::uint32_t>(at(e));
         });
-    append(
+    append<kEach>(
         &kept.counts[1], found, first, [&](unsigned e) { return upper(bits[e], shift) == upper(known.difference, shift); },
         [&](unsigned e, std::size_t place) {
           elements.candidates.differences[place] = bits[e];
@@ -217,7 +199,7 @@ __global__ void __launch_bounds__(kThreads) keep(Elements<T> elements, const Las
       bits[e] = elements.difference(known, at(e));
       indices[e] = elements.index(known, at(e));
     }
-    append(
+    append<kEach>(
         &kept.counts[0], found, first,
         [&](unsigned e) {
           return at(e) < size &&
