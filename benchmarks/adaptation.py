@@ -164,7 +164,7 @@ def rated_folder(images: Path, table: Path, folder: Path) -> Path:
 
 def row_of(found: Path, kept: Path, name: str, task: Task, part: str, settings: dict[str, Any]) -> Row:
     """The row of one run: from the file, or made and added to it."""
-    digest = _digest(_identity(settings))
+    digest = _digest(identity_of(settings))
     for row in read(found):
         if (row.task, row.part, row.settings) == (name, part, digest):
             return row
@@ -243,14 +243,14 @@ def _digest(content: object) -> str:
     return hashlib.sha256(to_json(content).encode()).hexdigest()[:12]
 
 
-def _identity(settings: dict[str, Any]) -> dict[str, Any]:
+def identity_of(settings: dict[str, Any]) -> dict[str, Any]:
     """What `adapt` takes for the identity of a run on the same photos."""
     return make_config(**settings).identity() | {"device": pick_device("auto").type, "precision": PRECISION}
 
 
 def phase_0_of(kept: Path, task: Task, settings: dict[str, Any]) -> Path:
     """The folder of a phase 0 that runs share."""
-    identity = _identity(settings)
+    identity = identity_of(settings)
     identity["settings"] = {name: value for name, value in identity["settings"].items() if name not in LATER}
     return kept / "phase-0" / _digest([str(task.labeled), identity])
 
@@ -259,7 +259,7 @@ def give_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) ->
     """Start a run from a teacher that another run has trained, if one has."""
     teacher = phase_0_of(kept, task, settings)
     if teacher.is_dir() and not run.exists():
-        with open_run(run, _identity(settings)) as opened:
+        with open_run(run, identity_of(settings)) as opened:
             opened.claim(fingerprints(task.labeled, task.unlabeled, without=()))
             _copy(teacher, run / "checkpoints")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import ssiqa
-from benchmarks.adaptation import PRECISION, _identity, find_tasks, give_phase_0, judged
+from benchmarks.adaptation import PRECISION, Task, find_tasks, give_phase_0, identity_of, judged
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     tasks = find_tasks(arguments.data, arguments.kept)
-    found: dict[str, list[list[float]]] = {}
+    found: dict[str, list[list[float | None]]] = {}
     for seed in range(arguments.seeds):
         for name, row in of_seed(arguments.kept, tasks, seed).items():
             found.setdefault(name, []).append(row)
@@ -35,10 +35,10 @@ def main() -> None:
         print(f"| {name} | {' | '.join(cells)} |")
 
 
-def of_seed(kept: Path, tasks: dict, seed: int) -> dict[str, list]:
+def of_seed(kept: Path, tasks: dict[str, Task], seed: int) -> dict[str, list[float | None]]:
     first, then = tasks["far"], tasks["near"]
     runs = kept / "runs"
-    place = runs / f"updates {seed} {_identity({'seed': seed})['schema']}".replace(" ", "-")
+    place = runs / f"updates {seed} {identity_of({'seed': seed})['schema']}".replace(" ", "-")
     options = {"precision": PRECISION, "cache_dir": kept / "cache"}
     give_phase_0(kept, first, {"seed": seed}, place)
     before = ssiqa.adapt(first.labeled, first.unlabeled, place, seed=seed, **options)

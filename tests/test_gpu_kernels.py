@@ -38,9 +38,9 @@ def test_without_kernels_the_reason_is_said() -> None:
 
 def test_a_build_without_the_module_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ssiqa._cuda", None)
-    gpu.module.cache_clear()
+    gpu.why_no_kernels.cache_clear()
     assert gpu.why_no_kernels() == "this build has none, because no CUDA compiler was found"
-    gpu.module.cache_clear()
+    gpu.why_no_kernels.cache_clear()
 
 
 def test_the_module_is_not_loaded_for_arrays_of_the_cpu() -> None:

@@ -75,22 +75,19 @@ void launch(void (*kernel)(Parameters...), dim3 grid, unsigned threads, std::siz
   check(cudaGetLastError(), "A kernel's launch");
 }
 
-// Bytes of shared memory that a block may have on the current device.
-inline std::size_t most_shared() {
+// Of the current device.
+inline std::size_t attribute(cudaDeviceAttr which) {
   int device = 0;
-  int bytes = 0;
+  int value = 0;
   check(cudaGetDevice(&device), "The current device");
-  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "The device's shared memory");
-  return static_cast<std::size_t>(bytes);
+  check(cudaDeviceGetAttribute(&value, which, device), "An attribute of the device");
+  return static_cast<std::size_t>(value);
 }
 
-inline std::size_t multiprocessors() {
-  int device = 0;
-  int count = 0;
-  check(cudaGetDevice(&device), "The current device");
-  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "The device's multiprocessors");
-  return static_cast<std::size_t>(count);
-}
+// Bytes of shared memory that a block may have.
+inline std::size_t most_shared() { return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin); }
+
+inline std::size_t multiprocessors() { return attribute(cudaDevAttrMultiProcessorCount); }
 
 __device__ inline char* dynamic_shared() {
   extern __shared__ __align__(128) char memory[];

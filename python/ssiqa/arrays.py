@@ -6,9 +6,20 @@ import contextlib
 import functools
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+
+
+class Array(Protocol):
+    """What is asked of an array, beyond `shape` and `dtype`."""
+
+    def __dlpack__(self, *, max_version: tuple[int, int] | None = None) -> object: ...
+
+    def __dlpack_device__(self) -> tuple[Any, int]: ...
+
+
+ArrayT = TypeVar("ArrayT", bound=Array)
 
 
 def shape(array: Any) -> tuple[int, ...]:
@@ -72,6 +83,13 @@ def per_batch(name: str, value: float | Iterable[float], x: Any) -> list[float]:
     if len(shape(x)) != 3 or len(numbers) != batches:
         raise ValueError(f"{name} must be a number or, in batches, one for each of them, but there are {len(numbers)}.")
     return numbers
+
+
+def require_vectors(pred: Any, target: Any) -> None:
+    require_arrays(pred=pred, target=target)
+    require_axes("pred", pred, 1)
+    require_axes("target", target, 1)
+    require_same_rows("target", target, "pred", pred)
 
 
 def empty(like: Any, sizes: tuple[int, ...], dtype: str | None = None) -> Any:

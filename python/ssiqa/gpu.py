@@ -23,7 +23,6 @@ def is_on_gpu(array: Any) -> bool:
     return array.__dlpack_device__()[0] in (_CUDA, _MANAGED)
 
 
-@functools.cache
 def module() -> ModuleType:
     """The native module.
 
@@ -33,6 +32,7 @@ def module() -> ModuleType:
     return importlib.import_module("ssiqa._cuda")
 
 
+@functools.cache  # counting devices takes longer than a small kernel
 def why_no_kernels() -> str | None:
     """Why the kernels cannot run on a GPU here; None if they can."""
     try:

@@ -140,7 +140,9 @@ def fit(native: Any, x: Tensor, y: Tensor, gamma: float, alpha: float) -> Tensor
         found = None if factor.bad is not None else refine(system, norm, factor, targets / scales)
         if found is not None:
             return found * scales * (used / alpha if alpha > used else 1)
-    raise _refusal(factor, alpha, norm)
+        refusal = _refusal(factor, alpha, norm)
+        del factor  # before the larger one is made
+    raise refusal
 
 
 def refine(system: System, norm: float, factor: Factor, b: Tensor) -> Tensor | None:
