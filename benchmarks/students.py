@@ -35,23 +35,22 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from benchmarks.adaptation import find_tasks, phase_0_of
-from ssiqa import distill
+from ssiqa import distill, ridge
 from ssiqa.cache import open_cache
 from ssiqa.config import make_config
 from ssiqa.data import LabeledFolder, Photo, check_images, partition, read_labeled_folder
 from ssiqa.features import Views
 from ssiqa.kernel_head import KernelHead
-from ssiqa.krr import KernelRidge
 from ssiqa.learner import Learner
 from ssiqa.material import gather
 from ssiqa.profile import Profile
 from ssiqa.views import ALPHA, pseudo_labels, view
 
-Floats = NDArray[np.float64]
 SHARE = make_config().teacher_share
-Scorer = Callable[[Views], Floats]
+Scorer = Callable[[Views], Tensor]
 LABELS_OF_B = (30, 100, 300, 1500)
 
 
@@ -70,11 +69,11 @@ class World(NamedTuple):
     """
 
     known: Views
-    truth: Floats
+    truth: Tensor
     groups: NDArray[np.int64]
     pools: tuple[Views, Views]
-    rated: Floats
-    tests: tuple[tuple[Views, Floats], ...]
+    rated: Tensor
+    tests: tuple[tuple[Views, NDArray[np.float64]], ...]
     widths: tuple[int, ...]
     seed: int
 
@@ -118,6 +117,7 @@ def look(data: Path, kept: Path, settings: dict[str, Any], crops: int) -> World:
     near, far = (read_labeled_folder(tasks[name].test) for name in ("near", "far"))
     rated = read_labeled_folder(tasks["bound"].labeled)
     oracle = dict(zip(rated.images, rated.labels, strict=True))
+    labels = np.array([oracle[name] for name in material.block_names(0)])
 
     def seen(photos: list[Photo]) -> Views:
         with learner.observing(0, len(photos)) as observer:
@@ -127,10 +127,10 @@ def look(data: Path, kept: Path, settings: dict[str, Any], crops: int) -> World:
     holdout = seen(material.holdout_photos), material.labeled.scale.to_internal(material.holdout_labels)
     return World(
         seen(material.truth.photos),
-        material.truth.targets,
+        torch.from_numpy(material.truth.targets),
         material.train_groups,
         (pool, of_far),
-        material.labeled.scale.to_internal(np.array([oracle[name] for name in material.block_names(0)])),
+        torch.from_numpy(material.labeled.scale.to_internal(labels)),
         ((seen(photos_of(learner, near)), near.labels), (of_far, far.labels), holdout),
         learner.model.reader.widths,
         config.seed,
@@ -144,39 +144,41 @@ def photos_of(learner: Learner, folder: LabeledFolder) -> list[Photo]:
 
 def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
     """Each part's scorers, for near and, where there is one, for far."""
-    fitted = distill.regression(world.known, world.truth, world.groups, make_config(seed=world.seed))
+    fitted = distill.regression(world.known, world.truth.numpy(), world.groups, make_config(seed=world.seed))
     assert fitted is not None
-    gamma, alpha = float(fitted.gamma_), float(fitted.alpha_)
+    gamma, alpha = fitted.gamma, fitted.alpha
     widths, last = world.widths, world.widths[-1:]
 
-    def regression(learnt: list[tuple[Views, Floats]], penalty: float = alpha, share: float = SHARE) -> Scorer:
+    def regression(learnt: list[tuple[Views, Tensor]], penalty: float = alpha, share: float = SHARE) -> Scorer:
         head = KernelHead.fit(
-            np.concatenate([views.features for views, _ in learnt]),
-            np.concatenate([labels - share * views.own for views, labels in learnt]),
+            torch.cat([views.features for views, _ in learnt]),
+            torch.cat([labels - share * views.own for views, labels in learnt]),
             gamma=gamma,
             alpha=penalty,
             seed=world.seed,
         )
-        return lambda views: head(torch.from_numpy(views.features)).double().numpy() + share * views.own
+        return lambda views: head(views.features).double() + share * views.own
 
-    def stds(views: Views) -> Floats:
-        return fitted.predict(views.features.astype(np.float64), return_std=True)[1].astype(np.float64)
+    def stds(views: Views) -> Tensor:
+        return fitted.predict(views.features.double())[1]
 
     def penalty(pool: Views) -> float:
-        return max(alpha, float(np.mean((stds(pool) / fitted.scale_) ** 2)))
+        return max(alpha, float(((stds(pool) / fitted.scale) ** 2).mean()))
 
     def seen(pool: Views, firsts: list[int]) -> Scorer:
         """The mean of views of a pool from these features on."""
         models = []
         for first in firsts:
-            model = KernelRidge(alpha=ALPHA, random_state=world.seed)
-            models.append((first, model.fit(pool.features[:, first:], teacher(pool))))
-        return lambda views: np.mean([model.predict(views.features[:, first:]) for first, model in models], axis=0)
+            learnt = pool.features[:, first:], teacher(pool)
+            models.append((first, ridge.fit(*learnt, gamma="auto", alpha=ALPHA, seed=world.seed)))
+        return lambda views: torch.stack(
+            [model.predict(views.features[:, first:])[0].double() for first, model in models]
+        ).mean(0)
 
-    def labels(pool: Views, said: Floats, widths: tuple[int, ...]) -> Floats:
+    def labels(pool: Views, said: Tensor, widths: tuple[int, ...]) -> Tensor:
         return pseudo_labels(pool.features[:, -sum(widths) :], widths, said, stds(pool), world.seed)
 
-    def half(pool: Views, said: Floats, widths: tuple[int, ...]) -> Floats:
+    def half(pool: Views, said: Tensor, widths: tuple[int, ...]) -> Tensor:
         return (said + view(pool.features[:, -sum(widths) :], said, world.seed)[0]) / 2
 
     def student(
@@ -184,7 +186,7 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
         *,
         blocks: int = 1,
         share: float = SHARE,
-        labels: Callable[[Views, Floats, tuple[int, ...]], Floats] = labels,
+        labels: Callable[[Views, Tensor, tuple[int, ...]], Tensor] = labels,
         widths: tuple[int, ...] = widths,
         least: float | None = None,
     ) -> Scorer:
@@ -196,7 +198,7 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
             of_now = regression(labelled, penalty(learnt) if least is None else least, share)
         return of_now
 
-    def network(views: Views) -> Floats:
+    def network(views: Views) -> Tensor:
         return views.own
 
     on_a, teacher = (regression([(world.known, world.truth)], share=share) for share in (0.0, SHARE))

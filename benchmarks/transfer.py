@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
@@ -119,7 +120,10 @@ def views(source: Photos, pool: Photos, tests: list[Photos], seed: int) -> list[
     students = [Student(taught, seed), Student(joined(source, taught), seed)]
     seen = all_depths(pool.depths)
     widths = [depth.shape[1] for depth in pool.depths]
-    labels = said if len(said) < FEWEST else pseudo_labels(seen.astype(np.float32), widths, said, stds, seed)
+    labels = said
+    if len(said) >= FEWEST:
+        given, of_teacher, doubt = (torch.from_numpy(array) for array in (seen.astype(np.float32), said, stds))
+        labels = pseudo_labels(given, widths, of_teacher, doubt, seed).numpy()
     penalty = max(teacher.alpha_, float(np.mean((stds / teacher.scale_) ** 2)))
     adapted = ssiqa.KernelRidge(teacher.gamma_, penalty, random_state=seed)
     adapted.fit(np.concatenate([all_depths(source.depths), seen]), np.concatenate([source.labels, labels]))

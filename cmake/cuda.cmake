@@ -1,7 +1,7 @@
 # The kernels for GPUs, a module of their own. A plain build is for the GPU that is found, or else for the oldest one that is
 # supported, whose code later ones can translate. Wheels for everybody name them all:
 #   pip wheel . --no-deps -C cmake.define.SSIQA_CUDA=on \
-#       -C "cmake.define.CMAKE_CUDA_ARCHITECTURES=80-real;86-real;89-real;90-real;100-real;120"
+#       -C "cmake.define.CMAKE_CUDA_ARCHITECTURES=80-real;86-real;89-real;90a-real;100-real;120"
 set(SSIQA_CUDA auto CACHE STRING "Build the kernels for GPUs: auto (where a CUDA compiler is found), on or off")
 string(TOLOWER "${SSIQA_CUDA}" SSIQA_CUDA_WANTED)
 set(SSIQA_WITH_CUDA OFF)
@@ -29,6 +29,7 @@ if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
   execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader OUTPUT_VARIABLE found ERROR_QUIET)
   string(REGEX MATCHALL "[0-9]+\\.[0-9]+" CMAKE_CUDA_ARCHITECTURES "${found}")
   string(REPLACE "." "" CMAKE_CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
+  string(REPLACE "90" "90a" CMAKE_CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")  # with wgmma, which later ones lack
   list(REMOVE_DUPLICATES CMAKE_CUDA_ARCHITECTURES)
   if(NOT CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80)

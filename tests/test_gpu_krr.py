@@ -81,7 +81,7 @@ def test_leave_one_out_is_that_of_the_cpu() -> None:
     x, y, alphas = normal(90, 5), normal(90, seed=1).numpy(), np.array([0.0, 1e-3, 1.0])
     x[3] = x[4]
     columns = torch.from_numpy(np.stack([y - y.mean(), np.ones(90)], axis=1))
-    usable, solved, diagonal = gpu_krr.inverses(_core, x, 0.2, columns, torch.from_numpy(alphas))
+    usable, solved, diagonal = gpu_krr.inverses(kernels.rbf_kernel(x, gamma=0.2), columns, torch.from_numpy(alphas))
     assert usable.tolist() == [False, True, True]
     errors = (solved[..., 0] + columns[:, 0] / 89 * solved[..., 1]) / diagonal
     expected = leave_one_out(x, y, gammas=[0.2], alphas=alphas).errors[0]

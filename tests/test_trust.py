@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from ssiqa.krr import KernelRidge
 from ssiqa.trust import coverage
@@ -11,7 +12,7 @@ def test_photos_like_those_of_a_are_covered_and_others_are_not() -> None:
     rng = np.random.default_rng(0)
     a, unseen, like, unlike = (rng.normal(shift, 1, (n, 5)) for shift, n in [(0, 300), (0, 200), (0, 200), (4, 200)])
     model = KernelRidge().fit(a, a[:, 0] + 0.1 * rng.normal(size=300))
-    stds = [model.predict(x, return_std=True)[1] for x in (unseen, like, unlike)]
+    stds = [torch.from_numpy(model.predict(x, return_std=True)[1]) for x in (unseen, like, unlike)]
     near, far = coverage(stds[1], stds[0]), coverage(stds[2], stds[0])
     assert near is not None
     assert far is not None

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "array.h"
+#include "hopper.h"
 #include "pairwise.h"
 #include "smallest.h"
 
@@ -158,6 +159,10 @@ PYBIND11_MODULE(_cuda, m) {
   py::register_exception<gpu::CudaError>(m, "CudaError", PyExc_RuntimeError);
   py::class_<Gpu>(m, "Gpu").def(py::init<int, std::intptr_t>(), py::arg("device"), py::arg("stream"));
   m.def("devices", devices);
+  // Of the current device, with this build.
+  m.def("instructions", [] {
+    return gpu::has_wgmma() ? std::vector<std::string>{"mma", "wgmma"} : std::vector<std::string>{"mma"};
+  });
   m.def("architectures", [] { return SSIQA_CUDA_ARCHITECTURES; });
   m.def("compiler", [] { return SSIQA_CUDA_COMPILER; });
   m.def("squared_distances",

@@ -90,7 +90,7 @@ inline std::size_t most_shared() { return attribute(cudaDevAttrMaxSharedMemoryPe
 inline std::size_t multiprocessors() { return attribute(cudaDevAttrMultiProcessorCount); }
 
 __device__ inline char* dynamic_shared() {
-  extern __shared__ __align__(128) char memory[];
+  extern __shared__ __align__(512) char memory[];
   return memory;
 }
 

@@ -14,10 +14,11 @@ struct Tiling {
   static constexpr unsigned kStages = kStagesValue;
   static constexpr unsigned kRows = kWarpRows * kDown;
   static constexpr unsigned kColumns = kWarpColumns * kAcross;
-  static constexpr unsigned kThreads = kWarp * kDown * kAcross;
-  static constexpr unsigned kRowBytes = kDepth * sizeof(std::uint16_t);
+  static constexpr unsigned kMultiplying = kWarp * kDown * kAcross;
+  static constexpr unsigned kThreads = kMultiplying;
   static constexpr std::size_t stage_bytes(unsigned parts) { return std::size_t{parts} * (kRows + kColumns) * kRowBytes; }
   static constexpr std::size_t shared_bytes(unsigned parts) { return kStages * stage_bytes(parts); }
+  static __device__ void wait() { __syncthreads(); }
 };
 
 // A warp's part of a tile of products, spread over its lanes as the tensor cores leave it.
@@ -44,12 +45,12 @@ struct Tile {
   }
 };
 
-// Multiplies the block's tile of x with tiles [first, last) of z, and calls finish(tile, products) for each, in order.
+// Multiplies the block's tile of x with tiles [first, last) of z, and calls finish(tile, products) for each, in order, in the
+// first Shape::kMultiplying threads. Others, if there are any, may do nothing afterwards but leave, and false says so.
 // kParts: 2 for products like those of float, 1 for those of half precision. Shared memory: Shape::shared_bytes(kParts).
 template <class Shape, unsigned kParts, class Finish>
-__device__ void multiply_rows(const SplitRows& x, std::size_t x_tile, const SplitRows& z, std::size_t first,
+__device__ bool multiply_rows(const SplitRows& x, std::size_t x_tile, const SplitRows& z, std::size_t first,
                               std::size_t last, const Finish& finish) {
-  constexpr unsigned kPieces = Shape::kRowBytes / 16;
   constexpr unsigned kBoth = Shape::kRows + Shape::kColumns;
   constexpr unsigned kCopies = kBoth * kPieces / Shape::kThreads;  // a thread's, of each part
   constexpr unsigned kCopiesOfX = Shape::kRows * kPieces / Shape::kThreads;
@@ -59,26 +60,24 @@ __device__ void multiply_rows(const SplitRows& x, std::size_t x_tile, const Spli
   const std::size_t all = (last - first) * steps;
   const unsigned lane = threadIdx.x % kWarp;
 
-  // Where a piece of a row is in a stage: rotated from one pair of rows to the next, so that the eight rows that are read at
-  // once lie in different banks.
   const auto place = [&](std::size_t stage, unsigned part, unsigned row, unsigned piece) {
-    return shared + stage * Shape::stage_bytes(kParts) + (part * kBoth + row) * Shape::kRowBytes +
-           16 * (piece ^ (row / 2 % kPieces));
+    return shared + stage * Shape::stage_bytes(kParts) + (part * kBoth + row) * kRowBytes + 16 * piece;
   };
+  const auto rotated = [](unsigned row, unsigned piece) { return piece ^ (row / 2 % kPieces); };
   const auto load = [&](std::size_t step) {
     if (step < all) {
       const std::size_t z_tile = first + step / steps;
-      const std::size_t feature = step % steps * kDepth;
+      const std::size_t x_row = step % steps * x.padded_rows + x_tile * Shape::kRows;
+      const std::size_t z_row = step % steps * z.padded_rows + z_tile * Shape::kColumns;
       const unsigned piece = threadIdx.x % kPieces;
 #pragma unroll
       for (unsigned part = 0; part < kParts; ++part) {
 #pragma unroll
         for (unsigned n = 0; n < kCopies; ++n) {
           const unsigned row = threadIdx.x / kPieces + n * (Shape::kThreads / kPieces);
-          const std::uint16_t* const from = n < kCopiesOfX
-                                                ? x.parts[part] + (x_tile * Shape::kRows + row) * x.depth
-                                                : z.parts[part] + (z_tile * Shape::kColumns + row - Shape::kRows) * x.depth;
-          copy_async(place(step % Shape::kStages, part, row, piece), from + feature + 8 * piece);
+          const std::uint16_t* const from = n < kCopiesOfX ? x.parts[part] + (x_row + row) * kDepth
+                                                           : z.parts[part] + (z_row + row - Shape::kRows) * kDepth;
+          copy_async(place(step % Shape::kStages, part, row, piece), from + 8 * piece);
         }
       }
     }
@@ -102,7 +101,8 @@ __device__ void multiply_rows(const SplitRows& x, std::size_t x_tile, const Spli
       for (unsigned part = 0; part < kParts; ++part) {
 #pragma unroll
         for (unsigned i = 0; i < Tile<Shape>::kDown; ++i) {
-          load_matrices(a[part][i], place(stage, part, down + 16 * i + lane % 16, 2 * half + lane / 16));
+          const unsigned row = down + 16 * i + lane % 16;
+          load_matrices(a[part][i], place(stage, part, row, rotated(row, 2 * half + lane / 16)));
         }
       }
 #pragma unroll
@@ -110,7 +110,8 @@ __device__ void multiply_rows(const SplitRows& x, std::size_t x_tile, const Spli
         std::uint32_t b[kParts][4];
 #pragma unroll
         for (unsigned part = 0; part < kParts; ++part) {
-          load_matrices(b[part], place(stage, part, across + 8 * j + lane / 16 * 8 + lane % 8, 2 * half + lane / 8 % 2));
+          const unsigned row = across + 8 * j + lane / 16 * 8 + lane % 8;
+          load_matrices(b[part], place(stage, part, row, rotated(row, 2 * half + lane / 8 % 2)));
         }
 #pragma unroll
         for (unsigned i = 0; i < Tile<Shape>::kDown; ++i) {
@@ -131,6 +132,7 @@ __device__ void multiply_rows(const SplitRows& x, std::size_t x_tile, const Spli
       tile.clear();
     }
   }
+  return true;
 }
 
 }  // namespace ssiqa::gpu

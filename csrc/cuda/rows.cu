@@ -55,8 +55,8 @@ __global__ void __launch_bounds__(kWarp* kRowThreads) split(MatrixView<float> x,
     const std::uint16_t high = to_half(number);
     const float first = from_half(high);
     const std::uint16_t low = to_half(number - first);
-    to.parts[0][row * to.depth + column] = high;
-    to.parts[1][row * to.depth + column] = low;
+    to.parts[0][to.place(row, column)] = high;
+    to.parts[1][to.place(row, column)] = low;
     norm += first * (first + 2 * from_half(low));
   }
   norm = over_warp(norm, [](float a, float b) { return a + b; });

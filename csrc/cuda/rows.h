@@ -7,16 +7,25 @@
 
 namespace ssiqa::gpu {
 
-// Of a row: features beyond the last are 0, as are whole rows beyond the last.
+// Features of a step. Those beyond the last are 0, as are whole rows beyond the last.
 inline constexpr std::size_t kDepth = 32;
+inline constexpr unsigned kRowBytes = kDepth * sizeof(std::uint16_t);
+inline constexpr unsigned kPieces = kRowBytes / 16;  // what is copied, and read by a matrix instruction, at once
 
 struct SplitRows {
-  std::uint16_t* parts[2];  // high and low, each padded_rows by depth
+  std::uint16_t* parts[2];  // high and low, each depth by padded_rows, as `place` says
   float* units;             // padded_rows: what the parts of a row are in units of, a power of 2
   float* norms;             // padded_rows: |row|^2 without the square of low, whose products with each other are left out
   std::size_t rows;
   std::size_t padded_rows;
   std::size_t depth;
+
+  // Steps follow each other, and in a step rows: what a tile takes of a step is in one place. The pieces of a row are
+  // rotated from one pair of rows to the next, so that eight rows that are read at once lie in different banks.
+  __device__ std::size_t place(std::size_t row, std::size_t feature) const {
+    const std::size_t piece = feature % kDepth / 8 ^ (row / 2 % kPieces);
+    return (feature / kDepth * padded_rows + row) * kDepth + 8 * piece + feature % 8;
+  }
 };
 
 // Room for so many rows, padded to a multiple of `tile`.

@@ -4,6 +4,7 @@
 
 #include "products.h"
 #include "sums.h"
+#include "wide_products.h"
 
 namespace ssiqa::gpu {
 namespace {
@@ -41,7 +42,7 @@ __global__ void __launch_bounds__(Shape::kThreads) matvec(SplitRows x, SplitRows
   const std::size_t first = tiles * blockIdx.y / gridDim.y;
   const std::size_t last = tiles * (blockIdx.y + 1) / gridDim.y;
   const std::size_t x_begin = std::size_t{blockIdx.x} * Shape::kRows;
-  multiply_rows<Shape, kParts>(x, blockIdx.x, z, first, last, [&](std::size_t z_tile, const Tile<Shape>& tile) {
+  const auto add_tile = [&](std::size_t z_tile, const Tile<Shape>& tile) {
     using Of = Tile<Shape>;
     const std::size_t begin = z_tile * Shape::kColumns;
 #pragma unroll
@@ -73,10 +74,11 @@ __global__ void __launch_bounds__(Shape::kThreads) matvec(SplitRows x, SplitRows
         }
       }
     }
-  });
-  __syncthreads();
+  };
+  if (!multiply_rows<Shape, kParts>(x, blockIdx.x, z, first, last, add_tile)) return;
+  Shape::wait();
   parts += std::size_t{blockIdx.y} * x.rows * columns;
-  for (unsigned i = threadIdx.x; i < Shape::kRows * kTargets; i += Shape::kThreads) {
+  for (unsigned i = threadIdx.x; i < Shape::kRows * kTargets; i += Shape::kMultiplying) {
     double total = 0;
     for (unsigned w = 0; w < Shape::kAcross; ++w) total += totals[w * Shape::kRows * kTargets + i];
     const std::size_t row = std::size_t{blockIdx.x} * Shape::kRows + i / kTargets;
@@ -177,19 +179,24 @@ void queue_matrix(const MatrixView<float>& x, const MatrixView<float>& z, Entrie
   launch(matrix<Shape, kParts>, grid, Shape::kThreads, Shape::shared_bytes(kParts), stream, of_x, of_z, entries, gamma, out);
 }
 
-// Calls queue<Shape, kParts>() with the tiling that the device has memory for.
+// Calls queue<Shape, kParts>() with the tiling that the device has instructions and memory for.
+template <unsigned kParts, class Queue>
+void with_shape(unsigned targets, const Queue& queue) {
+  if (use_wgmma()) {
+    queue.template operator()<Wide, kParts>();
+  } else if (Large::shared_bytes(kParts) + totals_bytes<Large>(targets) <= most_shared()) {
+    queue.template operator()<Large, kParts>();
+  } else {
+    queue.template operator()<Small, kParts>();
+  }
+}
+
 template <class Queue>
 void with_tiling(Products products, unsigned targets, const Queue& queue) {
-  const unsigned parts = products == Products::high ? 2 : 1;
-  const bool large = Large::shared_bytes(parts) + totals_bytes<Large>(targets) <= most_shared();
-  if (large && parts == 2) {
-    queue.template operator()<Large, 2>();
-  } else if (large) {
-    queue.template operator()<Large, 1>();
-  } else if (parts == 2) {
-    queue.template operator()<Small, 2>();
+  if (products == Products::high) {
+    with_shape<2>(targets, queue);
   } else {
-    queue.template operator()<Small, 1>();
+    with_shape<1>(targets, queue);
   }
 }
 

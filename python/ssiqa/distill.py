@@ -6,17 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ssiqa import ridge
 from ssiqa.config import Config
 from ssiqa.features import Views
-from ssiqa.krr import KernelRidge
 from ssiqa.profile import Profile
+from ssiqa.ridge import Regression
 
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Labels of a block on the internal scale.
+    """Labels of a block on the internal scale, where the features were.
 
     Attributes:
         values: ``(n,)`` pseudo-labels.
@@ -25,24 +28,25 @@ class PseudoLabels:
         stds: ``(n,)`` posterior standard deviation of each label, None without a regression.
     """
 
-    values: NDArray[np.float64]
-    teacher: NDArray[np.float64]
-    regression: NDArray[np.float64]
-    stds: NDArray[np.float64] | None
+    values: Tensor
+    teacher: Tensor
+    regression: Tensor
+    stds: Tensor | None
 
 
 def regression(
     labeled: Views, targets: NDArray[np.float64], groups: NDArray[np.int64] | None, config: Config
-) -> KernelRidge | None:
+) -> Regression | None:
     """Fit equation (1) of the paper on A's features and truth; None where the settings have ``krr`` off."""
     if not config.krr:
         return None
-    fitted = KernelRidge(gamma=config.gamma, alpha=config.alpha, random_state=config.seed)
-    return fitted.fit(labeled.features.astype(np.float64), targets, groups)
+    truth = torch.from_numpy(targets).to(labeled.features.device)
+    features = labeled.features.double()
+    return ridge.fit(features, truth, groups, gamma=config.gamma, alpha=config.alpha, seed=config.seed)
 
 
 def pseudo_labels(
-    fitted: KernelRidge | None, photos: Iterable[Views], teacher_share: float, profile: Profile
+    fitted: Regression | None, photos: Iterable[Views], teacher_share: float, profile: Profile
 ) -> PseudoLabels:
     """Evaluate equation (3) on photos' features as they come; without a regression, the teacher's own predictions.
 
@@ -56,13 +60,13 @@ def pseudo_labels(
     for views in photos:
         teacher.append(views.scores)
         if fitted is not None:
-            with profile.stage("regression", images=len(views.scores)):
-                mean, std = fitted.predict(views.features.astype(np.float64), return_std=True)
+            with profile.stage("regression", images=len(views.scores), device=views.features.device):
+                mean, std = fitted.predict(views.features.double())
             means.append(mean)
             stds.append(std)
-    own = np.concatenate(teacher)
+    own = torch.cat(teacher)
     if fitted is None:
         return PseudoLabels(own, own, own, None)
-    regressed = np.concatenate(means)
+    regressed = torch.cat(means)
     values = (1 - teacher_share) * regressed + teacher_share * own
-    return PseudoLabels(values, own, regressed, np.concatenate(stds))
+    return PseudoLabels(values, own, regressed, torch.cat(stds))

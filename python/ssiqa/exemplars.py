@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from ssiqa import replay
 from ssiqa.config import Config
@@ -44,7 +45,7 @@ def of_blocks(material: Material, records: list[PhaseRecord], config: Config) ->
         if config.student is None and every > 0:
             rows = rng.permutation(len(rated.photos))[: max(MEASURED, -(-len(rated.photos) // every))]
         else:
-            rows = replay.exemplars(np.asarray(record.teacher_scores), record.targets, every)
+            rows = replay.exemplars(torch.tensor(record.teacher_scores, dtype=torch.float64), record.targets, every)
         chosen.append(rated.take(rows))
     return RatedPhotos.join(chosen)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ssiqa.crops import scoring_crops, weak_crops
 from ssiqa.data import Photo
+from ssiqa.gpu_memory import Room
 from ssiqa.lanes import Lanes
 from ssiqa.network import Activations, Network
 from ssiqa.photos import MADE_BY, Photos
@@ -21,7 +21,6 @@ from ssiqa.seeding import generator
 
 # Photos whose features are handed out together: bounds the memory of a look at a million.
 _TOGETHER = 1024
-_VALUES_A_BATCH_ON_A_GPU = 256 * 3 * 224**2
 
 
 @dataclass(frozen=True)
@@ -29,24 +28,24 @@ class Views:
     """What is seen in photos.
 
     Attributes:
-        features: ``(n, feature_dim)`` float32.
+        features: ``(n, feature_dim)`` float32, like what follows on the network's device.
         own: ``(n,)`` float64, what the network's head says, on the internal scale.
         scores: ``(n,)`` float64 predictions; the head's, where the model has no regression.
     """
 
-    features: NDArray[np.float32]
-    own: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    features: Tensor
+    own: Tensor
+    scores: Tensor
 
     @staticmethod
     def join(parts: Sequence[Views]) -> Views:
         features, own, scores = zip(*((part.features, part.own, part.scores) for part in parts), strict=True)
-        return Views(np.concatenate(features), np.concatenate(own), np.concatenate(scores))
+        return Views(torch.cat(features), torch.cat(own), torch.cat(scores))
 
 
-def predictions(looked: Iterable[Views]) -> NDArray[np.float64]:
+def predictions(looked: Iterable[Views]) -> Tensor:
     """``(n,)`` scores alone, of photos whose features nobody needs."""
-    return np.concatenate([views.scores for views in looked])
+    return torch.cat([views.scores for views in looked])
 
 
 class Observer:
@@ -83,20 +82,24 @@ class Observer:
         if self._network.device.type == "cpu":
             yield from self._lanes.map(lambda photo: self._see(*self._activations(photo, again)), photos)
             return
-        group: list[Tensor] = []
+        room, group = Room(self._network.device), list[Tensor]()
         for crops in self._lanes.map(self._cut, photos):  # ahead, while the GPU computes
-            alike = not group or crops.shape[1:] == group[0].shape[1:]
-            if not alike or sum(map(Tensor.numel, group)) >= _VALUES_A_BATCH_ON_A_GPU:
-                yield self._see_group(group)
+            held = sum(map(Tensor.numel, group))
+            if group and (crops.shape[1:] != group[0].shape[1:] or held + crops.numel() > room.values):
+                yield self._see_group(group, room)
                 group = []
             group.append(crops)
         if group:
-            yield self._see_group(group)
+            yield self._see_group(group, room)
 
-    def _see_group(self, group: list[Tensor]) -> Views:
-        batch = torch.cat(group).pin_memory().to(self._network.device, non_blocking=True)
-        stem = self._network.stem(batch.contiguous(memory_format=torch.channels_last))
-        return self._see(stem, [len(crops) for crops in group])
+    def _see_group(self, group: list[Tensor], room: Room) -> Views:
+        counts = [len(crops) for crops in group]
+        batch = torch.cat(group)
+        clock, device = self._photos.profile, self._network.device
+        with room.taken_by(batch.numel()), clock.stage("forward", images=len(batch), device=device):
+            crops = batch.pin_memory().to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+            features, own, scores = self._judge(self._network.stem(crops), counts)
+        return Views(features, own.double(), scores.double())
 
     def _activations(self, photo: Photo, again: bool) -> tuple[Activations, list[int]]:
         """What the frozen layers make of a photo's crops, from the cache, or computed and kept; and their number."""
@@ -135,7 +138,7 @@ class Observer:
     def _see(self, activations: Activations, counts: list[int]) -> Views:
         with self._photos.profile.stage("forward", images=sum(counts)):
             features, own, scores = self._judge(activations, counts)
-            return Views(features.cpu().numpy(), own.double().cpu().numpy(), scores.double().cpu().numpy())
+        return Views(features, own.double(), scores.double())
 
 
 def _channels_last(activations: Tensor) -> Tensor:

@@ -230,9 +230,8 @@ class Posterior:
         return self._norm * float(onenormest(inverse))
 
 
-def inverses(native: Any, x: Tensor, gamma: float, columns: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def inverses(kernel: Tensor, columns: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Of G = (K + alpha I)^-1: for which alphas (a,) it exists, and for these G @ columns (u, n, t) and G_ii (u, n)."""
-    kernel = Rows(native, x).to(torch.float64).kernel(None, gamma)
     values, vectors = torch.linalg.eigh(kernel)
     # As in the fit, an eigenvalue that is rounding error must not decide.
     usable = values[0] + alphas > len(values) * torch.finfo(torch.float64).eps * (1 + alphas)

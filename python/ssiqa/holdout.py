@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
 from ssiqa.config import Config
 from ssiqa.features import predictions
@@ -22,9 +21,9 @@ def measure(learner: Learner, material: Material, phase: int) -> float:
     return srcc(scores, material)
 
 
-def srcc(scores: NDArray[np.float64], material: Material) -> float:
+def srcc(scores: Tensor, material: Material) -> float:
     """Of scores of the hold-out, on the internal scale, with its truth; not-a-number where it is undefined."""
-    return agreement(scores, material.labeled.scale.to_internal(material.holdout_labels)).srcc
+    return agreement(scores.cpu().numpy(), material.labeled.scale.to_internal(material.holdout_labels)).srcc
 
 
 def floor(teacher: PhaseRecord, config: Config) -> float:

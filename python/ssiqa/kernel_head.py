@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ssiqa.krr import KernelRidge
+from ssiqa import ridge
 
 CENTRES = 1024
 """Photos that it consists of, at most: with 3,488 features each, 14 MB in a checkpoint, 28 MB in an exported file."""
@@ -35,13 +33,13 @@ class KernelHead(nn.Module):
         self.register_buffer("centres", centres)
         self.register_buffer("weights", weights)
         for name, value in (("gamma", gamma), ("mean", mean)):
-            self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float32, device=centres.device))
 
     @classmethod
     def fit(
         cls,
-        features: NDArray[np.float32],
-        targets: NDArray[np.float64],
+        features: Tensor,
+        targets: Tensor,
         *,
         gamma: float,
         alpha: float,
@@ -50,17 +48,14 @@ class KernelHead(nn.Module):
         """Learn targets, on at most 1,024 random rows as centres.
 
         Args:
-            features: ``(n, d)``.
-            targets: ``(n,)``.
+            features: ``(n, d)`` float32.
+            targets: ``(n,)`` float64, in the same memory.
             gamma: Inverse squared width of the kernel.
             alpha: Penalty.
             seed: Of the choice of centres.
         """
-        fitted = KernelRidge(gamma, alpha, random_state=seed, solver="nystrom", n_components=CENTRES)
-        fitted.fit(features, targets)
-        centres = torch.from_numpy(np.asarray(fitted.X_fit_, dtype=np.float32))
-        weights = torch.from_numpy(np.asarray(fitted.dual_coef_, dtype=np.float64))
-        return cls(centres, weights, fitted.gamma_, float(fitted.y_mean_))
+        fitted = ridge.fit(features, targets, gamma=gamma, alpha=alpha, seed=seed, most_centres=CENTRES)
+        return cls(fitted.centres, fitted.weights, fitted.gamma, fitted.mean)
 
     @classmethod
     def restored(cls, state: Mapping[str, Tensor]) -> KernelHead | None:

@@ -141,10 +141,10 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.loo_rmse_: float | None = None
         self.n_selection_ = 0
         if isinstance(self.gamma, str) or isinstance(self.alpha, str):
-            rows, left_out = _selection(groups, len(X), random)
+            rows, left_out = selection_rows(groups, len(X), random)
             choice = _best(X[rows].astype(np.float64), targets.values[rows], self.gamma, self.alpha, left_out)
             self.gamma_, self.alpha_ = choice.gamma, choice.alpha
-            self.loo_rmse_ = float(np.ldexp(choice.loo_rmse, targets.exponent))
+            self.loo_rmse_ = float(np.ldexp(choice.rmse, targets.exponent))
             self.n_selection_ = len(rows)
         else:
             self.gamma_, self.alpha_ = float(self.gamma), float(self.alpha)
@@ -158,7 +158,7 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _fit_centres(self, X: NDArray[Any], y: Floats, random: np.random.RandomState) -> tuple[Floats, float]:
         self._rows = X
-        self.X_fit_ = X[_some_rows(len(y), self.n_components, random)]
+        self.X_fit_ = X[some_rows(len(y), self.n_components, random)]
         found = nystrom.solve(X, y, self.X_fit_, gamma=self.gamma_, alpha=self.alpha_)
         return found.coef, found.amplitude
 
@@ -240,10 +240,12 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"n_components must be a whole number of at least 1, but it is {self.n_components!r}.")
 
 
-class _Choice(NamedTuple):
+class Choice(NamedTuple):
+    """A point of the grid, and its error."""
+
     gamma: float
     alpha: float
-    loo_rmse: float
+    rmse: float
 
 
 def _check_parameter(name: str, value: float | str) -> None:
@@ -261,10 +263,12 @@ def _solver(asked: str, n: int) -> str:
     return "cholesky" if BYTES_PER_PAIR * n * n <= available_memory() // 2 else "nystrom"
 
 
-def _selection(groups: Any, n: int, random: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.int64] | None]:
+def selection_rows(
+    groups: Any, n: int, random: np.random.RandomState
+) -> tuple[NDArray[np.intp], NDArray[np.int64] | None]:
     """Rows to choose on, in order, and the groups that are left out whole; None where it is row by row."""
     if groups is None:
-        return _some_rows(n, MAX_SELECTION_ROWS, random), None
+        return some_rows(n, MAX_SELECTION_ROWS, random), None
     if np.shape(groups) != (n,):
         raise ValueError(f"groups must have shape ({n},), one for each row, but it has {np.shape(groups)}.")
     names, numbers = np.unique(np.asarray(groups), return_inverse=True)
@@ -273,7 +277,7 @@ def _selection(groups: Any, n: int, random: np.random.RandomState) -> tuple[NDAr
     most = 1 if len(names) >= FEW_GROUPS else MAX_GROUPED_ROWS // len(names)
     rows = np.sort(first_of_groups(numbers, random.permutation(n), most))
     if most == 1:
-        return rows[_some_rows(len(rows), MAX_SELECTION_ROWS, random)], None
+        return rows[some_rows(len(rows), MAX_SELECTION_ROWS, random)], None
     return rows, numbers[rows]
 
 
@@ -284,25 +288,35 @@ def first_of_groups(numbers: NDArray[Any], order: NDArray[Any], most: int) -> ND
     return np.asarray(order[np.arange(len(order)) - starts < most], dtype=np.intp)
 
 
-def _some_rows(n: int, most: int, random: np.random.RandomState) -> NDArray[np.intp]:
+def some_rows(n: int, most: int, random: np.random.RandomState) -> NDArray[np.intp]:
+    """At most so many of n random rows, in order."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.asarray(random.choice(n, most, replace=False), dtype=np.intp))
 
 
-def _best(x: Floats, y: Floats, gamma: float | str, alpha: float | str, groups: NDArray[np.int64] | None) -> _Choice:
-    """The point of the grid with the smallest error on what is left out; the first one where several are equal."""
+def _best(x: Floats, y: Floats, gamma: float | str, alpha: float | str, groups: NDArray[np.int64] | None) -> Choice:
     distances = kernels.squared_distances(x)
-    gammas = np.asarray(GAMMA_FACTORS / median_distance(distances) if isinstance(gamma, str) else [gamma], np.float64)
-    alphas = np.asarray(ALPHAS if isinstance(alpha, str) else [alpha], np.float64)
+    gammas, alphas = grid(median_distance(distances), gamma, alpha)
     if groups is None:
         table = from_distances(distances, y, gammas, alphas).rmse
     else:
         table = group_out.from_distances(distances, y, groups, gammas, alphas)
+    return smallest(table, gammas, alphas)
+
+
+def grid(distance: float, gamma: float | str, alpha: float | str) -> tuple[Floats, Floats]:
+    """Widths and penalties to choose from, by the usual squared distance, where they are not given."""
+    gammas = np.asarray(GAMMA_FACTORS / distance if isinstance(gamma, str) else [gamma], np.float64)
+    return gammas, np.asarray(ALPHAS if isinstance(alpha, str) else [alpha], np.float64)
+
+
+def smallest(table: Floats, gammas: Floats, alphas: Floats) -> Choice:
+    """The point of the grid with the smallest error on what is left out; the first one where several are equal."""
     row, column = np.unravel_index(np.argmin(table), table.shape)
     if not np.isfinite(table[row, column]):
         raise IllConditionedError("No alpha allowed makes a usable kernel matrix; use a larger alpha.", 0, np.inf)
-    return _Choice(float(gammas[row]), float(alphas[column]), float(table[row, column]))
+    return Choice(float(gammas[row]), float(alphas[column]), float(table[row, column]))
 
 
 def median_distance(distances: NDArray[Any]) -> float:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from ssiqa import train
 from ssiqa.cache import Cache
@@ -67,12 +66,10 @@ class Learner:
     def _cut(self) -> Network:
         return Network(self.model, self.config.backbone, self.preprocess.crop, self.device, self._precision)
 
-    def score(self, seen: Views) -> NDArray[np.float64]:
+    @torch.inference_mode()
+    def score(self, seen: Views) -> Tensor:
         """What the model, as it is now, says of photos that were seen before."""
-        with torch.inference_mode():
-            features, own = (torch.from_numpy(array).float().to(self.device) for array in (seen.features, seen.own))
-            scores: NDArray[np.float64] = self.model.score(features, own).double().cpu().numpy()
-        return scores
+        return self.model.score(seen.features, seen.own.float()).double()
 
     @contextmanager
     def observing(self, phase: int, total: int, what: str = "features", crops: int | None = None) -> Iterator[Observer]:

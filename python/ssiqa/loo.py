@@ -11,7 +11,7 @@ from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
 from ssiqa import _core, band, kernels
-from ssiqa.gpu import GpuKernels, is_on_gpu
+from ssiqa.gpu import is_on_gpu
 from ssiqa.memory import available_memory
 from ssiqa.scaling import centred
 
@@ -110,13 +110,13 @@ def _on_gpu(x: Any, y: Floats, gammas: Floats, alphas: Floats) -> LeaveOneOut:
 
     from ssiqa import gpu_krr
 
-    rows = from_dlpack(x)
+    rows = from_dlpack(x).double()
     _, values, exponent = centred(y)
     columns = np.stack([values, np.ones(len(values))], axis=1)
     on_device = [torch.from_numpy(array).to(rows.device) for array in (columns, alphas)]
     errors = []
     for gamma in gammas:
-        found = gpu_krr.inverses(GpuKernels(rows), rows, float(gamma), *on_device)
+        found = gpu_krr.inverses(kernels.rbf_kernel(rows, gamma=float(gamma)), *on_device)
         errors.append(_held_out(_Inverse(*(tensor.cpu().numpy() for tensor in found)), values))
     return _found(np.array(errors), exponent)
 

@@ -25,7 +25,7 @@ def teach(learner: Learner, material: Material) -> PhaseRecord:
     if learner.config.depths or learner.config.probe_head:
         with learner.observing(0, len(material.truth.photos), crops=FIRST_LOOK) as observer:
             views = Views.join(list(observer.look(material.truth.photos, again=False)))
-        with learner.profile.stage("regression", images=len(views.scores)):
+        with learner.profile.stage("regression", images=len(views.scores), device=learner.device):
             features = train.standardize(learner.model, views.features)
             if learner.config.probe_head:
                 train.probe_head(learner.model, features, material.truth.targets)
@@ -37,9 +37,9 @@ def teach(learner: Learner, material: Material) -> PhaseRecord:
         phase=0,
         losses=losses,
         holdout_srcc=holdout.measure(learner, material, phase=0),
-        gamma=None if fitted is None else float(fitted.gamma_),
-        alpha=None if fitted is None else float(fitted.alpha_),
-        loo_rmse=None if fitted is None else fitted.loo_rmse_,
+        gamma=None if fitted is None else fitted.gamma,
+        alpha=None if fitted is None else fitted.alpha,
+        loo_rmse=None if fitted is None else fitted.loo_rmse,
         seconds=time.perf_counter() - started,
     )
 
@@ -54,7 +54,7 @@ def increment(
     looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
     with learner.observing(phase, sum(map(len, looked_at))) as observer:
         labeled = Views.join(list(observer.look(truth.photos, again=True)))
-        with profile.stage("regression", images=len(truth.photos)):
+        with profile.stage("regression", images=len(truth.photos), device=learner.device):
             regression = distill.regression(labeled, truth.targets, material.train_groups, config)
         label = partial(distill.pseudo_labels, regression, teacher_share=config.teacher_share, profile=profile)
         labels = label(observer.look(photos, again=phase < config.blocks))
@@ -62,7 +62,7 @@ def increment(
         scores = [labeled.scores, *(predictions(observer.look(old.photos, again=True)) for old in earlier)]
     coverage = trust.warned(trust.coverage(labels.stds, unseen.stds), phase)
     of_a, of_b = config.replay_pair
-    with profile.stage("selection", images=sum(map(len, scores))):
+    with profile.stage("selection", images=sum(map(len, scores)), device=learner.device):
         exemplars = [
             rated.take(replay.exemplars(predicted, rated.targets, every))
             for rated, predicted, every in zip([truth, *earlier], scores, [of_a, *[of_b] * len(earlier)], strict=True)
@@ -70,7 +70,7 @@ def increment(
     if memory.photos:
         exemplars.append(memory)
     guard = Guard(learner.model)
-    losses = learner.fit(RatedPhotos.join([RatedPhotos(photos, labels.values), *exemplars]), phase)
+    losses = learner.fit(RatedPhotos.join([RatedPhotos(photos, labels.values.cpu().numpy()), *exemplars]), phase)
     verdict = guard.settle(lambda: holdout.measure(learner, material, phase), holdout.floor(records[0], config))
     if verdict.step < 1:
         logger.warning("Phase %d: %s", phase, verdict)
@@ -82,9 +82,9 @@ def increment(
         pseudo_labels=labels.values.tolist(),
         teacher_scores=labels.teacher.tolist(),
         exemplars=[len(rated.photos) for rated in exemplars],
-        gamma=None if regression is None else float(regression.gamma_),
-        alpha=None if regression is None else float(regression.alpha_),
-        loo_rmse=None if regression is None else regression.loo_rmse_,
+        gamma=None if regression is None else regression.gamma,
+        alpha=None if regression is None else regression.alpha,
+        loo_rmse=None if regression is None else regression.loo_rmse,
         stds=None if labels.stds is None else labels.stds.tolist(),
         std_limit=None if coverage is None else coverage.limit,
         uncovered=None if coverage is None else coverage.uncovered,

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 from ssiqa.lanes import share
 
 NETWORK = ("forward", "backward", "optimiser", "scoring")
@@ -22,7 +24,7 @@ class Profile:
 
     A second of one of n lanes counts as 1/n, so that the stages and ``other`` (waiting for the last lane, reading
     folders, loading the network, the interpreter) add up to the time that passed; where lanes work on while the main
-    thread computes, as beside the regression, both count. Of a GPU it sees when work is handed over, not when done.
+    thread computes, as beside the regression or a GPU, both count.
 
     Example:
         >>> profile = Profile()
@@ -39,12 +41,20 @@ class Profile:
         self._images: dict[str, int] = {}
 
     @contextmanager
-    def stage(self, name: str, images: int = 0) -> Iterator[None]:
-        """Count what happens inside as ``name``, but for stages within it."""
+    def stage(self, name: str, images: int = 0, device: torch.device | None = None) -> Iterator[None]:
+        """Count what happens inside as ``name``, but for stages within it.
+
+        Args:
+            name: Of the stage.
+            images: That it works on.
+            device: If it is a GPU, what was handed over to it is waited for, so that it counts here.
+        """
         outer, _local.inside = getattr(_local, "inside", 0.0), 0.0
         started = time.perf_counter()
         try:
             yield
+            if device is not None and device.type == "cuda":
+                torch.cuda.synchronize(device)
         finally:
             passed = time.perf_counter() - started
             seconds = (passed - _local.inside) * share()

@@ -9,14 +9,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ssiqa import distill, holdout, kernels, trust
 from ssiqa.features import Views
 from ssiqa.guard import Verdict, stands
 from ssiqa.kernel_head import KernelHead
-from ssiqa.krr import KernelRidge
 from ssiqa.learner import Learner
 from ssiqa.material import Material
+from ssiqa.ridge import Regression
 from ssiqa.run import PhaseRecord
 from ssiqa.views import FEWEST, pseudo_labels
 
@@ -26,15 +27,15 @@ SAME = 0.01
 """Squared distance of a photo to itself, in units of the usual one to another, however its features were computed."""
 
 
-def begin(learner: Learner, material: Material) -> KernelRidge:
+def begin(learner: Learner, material: Material) -> Regression:
     """The settled network scores together with a regression on A from now on; how that was chosen."""
     truth = material.truth
     with learner.observing(0, len(truth.photos)) as observer:
         known = Views.join(list(observer.look(truth.photos, again=True)))
-    with learner.profile.stage("regression", images=len(truth.photos)):
+    with learner.profile.stage("regression", images=len(truth.photos), device=learner.device):
         fitted = distill.regression(known, truth.targets, material.train_groups, learner.config)
         assert fitted is not None, "Config has krr with such a student"
-        learner.model.regression = _head(learner, [_left(learner, known, truth.targets)], fitted.gamma_, fitted.alpha_)
+        learner.model.regression = _head(learner, [_left(learner, known, truth.targets)], fitted.gamma, fitted.alpha)
     return fitted
 
 
@@ -58,16 +59,16 @@ def refit(
     looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
     with learner.observing(phase, sum(map(len, looked_at))) as observer:
         new, known, unseen, *old = (Views.join(list(observer.look(these, again=True))) for these in looked_at)
-    with profile.stage("regression", images=len(known.scores) + len(new.scores)):
+    with profile.stage("regression", images=len(known.scores) + len(new.scores), device=learner.device):
         assert first.gamma is not None, "phase 0 chose it"
         assert first.alpha is not None, "phase 0 chose it"
         chosen = replace(learner.config, gamma=first.gamma, alpha=first.alpha)
         of_a = distill.regression(known, truth.targets, None, chosen)
         assert of_a is not None, "Config has krr with such a student"
-        _, stds = of_a.predict(new.features.astype(np.float64), return_std=True)
-        of_holdout, holdout_stds = of_a.predict(unseen.features.astype(np.float64), return_std=True)
+        _, stds = of_a.predict(new.features.double())
+        of_holdout, holdout_stds = of_a.predict(unseen.features.double())
         labels = _labels(learner, new, stds)
-        alpha = max(first.alpha, _noise(standing, stds, of_a.scale_))
+        alpha = max(first.alpha, _noise(standing, stds, of_a.scale))
         learnt = [_left(learner, known, truth.targets), _left(learner, new, labels)]
         learnt += [_left(learner, views, rated.targets) for views, rated in zip(old, earlier, strict=True)]
         if inherited is not None:
@@ -98,12 +99,12 @@ def refit(
     )
 
 
-_Learnt = tuple[NDArray[np.float32], NDArray[np.float64]]
+_Learnt = tuple[Tensor, Tensor]
 
 
-def _left(learner: Learner, seen: Views, targets: NDArray[np.float64]) -> _Learnt:
+def _left(learner: Learner, seen: Views, targets: NDArray[np.float64] | Tensor) -> _Learnt:
     """Features, and what the network's own share leaves of targets."""
-    return seen.features, targets - learner.model.own_share * seen.own
+    return seen.features, torch.as_tensor(targets, device=learner.device) - learner.model.own_share * seen.own
 
 
 def _remembered(inherited: KernelHead, known: Views) -> _Learnt:
@@ -111,16 +112,16 @@ def _remembered(inherited: KernelHead, known: Views) -> _Learnt:
 
     A's are known by their distance, because features computed on another machine are not quite the same.
     """
-    centres = inherited.centres.numpy()
-    distances = kernels.squared_distances(centres, known.features)
-    centres = centres[distances.min(axis=1) > SAME * np.median(distances)]
+    inherited = inherited.to(known.features.device)
+    distances = kernels.squared_distances(inherited.centres, known.features)
+    centres = inherited.centres[distances.amin(dim=1) > SAME * distances.median()]
     logger.info("%d photos of earlier runs are remembered.", len(centres))
-    return centres, inherited(torch.from_numpy(centres)).double().numpy()
+    return centres, inherited(centres).double()
 
 
 def _head(learner: Learner, learnt: list[_Learnt], gamma: float, alpha: float) -> KernelHead:
-    features, left = (np.concatenate(parts) for parts in zip(*learnt, strict=True))
-    return KernelHead.fit(features, left, gamma=gamma, alpha=alpha, seed=learner.config.seed).to(learner.device)
+    features, left = (torch.cat(parts) for parts in zip(*learnt, strict=True))
+    return KernelHead.fit(features, left, gamma=gamma, alpha=alpha, seed=learner.config.seed)
 
 
 def _settle(learner: Learner, student: KernelHead, unseen: Views, material: Material, floor: float) -> Verdict:
@@ -133,7 +134,7 @@ def _settle(learner: Learner, student: KernelHead, unseen: Views, material: Mate
     return Verdict(0.0, holdout.srcc(unseen.scores, material))
 
 
-def _labels(learner: Learner, new: Views, stds: NDArray[np.float64]) -> NDArray[np.float64]:
+def _labels(learner: Learner, new: Views, stds: Tensor) -> Tensor:
     """Pseudo-labels of a block, by the teacher, how uncertain A leaves it, and views of the block."""
     if len(new.scores) < FEWEST:
         logger.info("Labels are the teacher's alone: views of a block take %d photos or more.", FEWEST)
@@ -141,7 +142,7 @@ def _labels(learner: Learner, new: Views, stds: NDArray[np.float64]) -> NDArray[
     return pseudo_labels(new.features, learner.model.reader.widths, new.scores, stds, learner.config.seed)
 
 
-def _noise(earlier: list[PhaseRecord], stds: NDArray[np.float64], scale: float) -> float:
+def _noise(earlier: list[PhaseRecord], stds: Tensor, scale: float) -> float:
     """Of the labels of all blocks so far: how uncertain A left them, mean posterior variance in units of the kernel."""
-    every = np.concatenate([*(np.asarray(record.stds) for record in earlier), stds])
+    every = np.concatenate([*(np.asarray(record.stds) for record in earlier), stds.cpu().numpy()])
     return float(np.mean((every / scale) ** 2)) if scale > 0 else 0.0

@@ -167,7 +167,7 @@ def _remembered(learner: Learner, memory: RatedPhotos, scale: LabelScale) -> dic
     if not memory.photos:
         return None
     with learner.observing(learner.config.blocks, len(memory.photos), "exemplars") as observer:
-        scores = predictions(observer.look(memory.photos, again=False))
+        scores = predictions(observer.look(memory.photos, again=False)).cpu().numpy()
     rmse = float(np.sqrt(np.mean((scores - memory.targets) ** 2)))
     return {"photos": len(memory.photos), "rmse": rmse * scale.std}
 
@@ -179,7 +179,7 @@ def _novelty(learner: Learner, material: Material) -> Novelty:
     known = material.truth.take(rows)
     with learner.observing(learner.config.blocks, len(known.photos), "known photos") as observer:
         views = Views.join(list(observer.look(known.photos, again=True)))
-    return Novelty(views.features, known.targets, groups[rows], seed)
+    return Novelty(views.features.cpu().numpy(), known.targets, groups[rows], seed)
 
 
 def _coverage(records: list[PhaseRecord]) -> dict[str, float] | None:

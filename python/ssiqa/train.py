@@ -20,6 +20,7 @@ from ssiqa.config import Schedule
 from ssiqa.crops import strong_crop
 from ssiqa.data import Photo
 from ssiqa.errors import SsiqaError
+from ssiqa.gpu_memory import Room
 from ssiqa.lanes import Lanes, batches
 from ssiqa.models import QualityModel
 from ssiqa.network import Network
@@ -66,17 +67,17 @@ def fit(
         SsiqaError: The loss is no longer finite.
     """
     optimizer = torch.optim.Adam(list(network.model.trainable()), lr=schedule.lr, fused=True)
-    clock, losses = photos.profile, []
+    clock, losses, room = photos.profile, [], Room(network.device)
     network.model.train()
     for epoch in range(schedule.epochs):
         order = generator(seed, "order", phase, epoch).permutation(len(examples)).tolist()
         steps = batches(order, schedule.batch_size)
         total, seen = 0.0, 0
         with Lanes(_most_lanes(network, schedule.batch_size)) as lanes:
-            one_pass = _Pass(network, photos, examples, targets, (seed, phase, epoch), lanes, order)
+            one_pass = _Pass(network, photos, examples, targets, (seed, phase, epoch), lanes, order, room)
             for number, step in enumerate(steps, start=1):
                 loss = one_pass.gradients(step)
-                with clock.stage("optimiser", images=len(step)):
+                with clock.stage("optimiser", images=len(step), device=network.device):
                     for group in optimizer.param_groups:
                         group["lr"] = schedule.rate(epoch, number / len(steps))
                     optimizer.step()
@@ -99,8 +100,9 @@ def _most_lanes(network: Network, batch_size: int) -> int | None:
 class _Pass:
     """One epoch's crops and their gradients.
 
-    On a CPU a step is computed in parts of a few crops, side by side; a GPU gets it whole, from crops cut ahead. Batch
-    norms are frozen and parts are summed in order, so that neither parts nor lanes change what a step does.
+    On a CPU a step is computed in parts of a few crops, side by side; a GPU gets as much of it as its memory holds,
+    from crops cut ahead. Batch norms are frozen and parts are summed in order, so that neither parts nor lanes change
+    what a step does.
     """
 
     def __init__(
@@ -112,8 +114,10 @@ class _Pass:
         key: tuple[int, int, int],
         lanes: Lanes,
         order: Sequence[int],
+        room: Room,
     ) -> None:
         self._network, self._photos, self._examples, self._key, self._lanes = network, photos, examples, key, lanes
+        self._room = room
         self._wanted = torch.from_numpy(targets).float()
         self._parameters = list(network.model.trainable())
         if network.device.type != "cpu":
@@ -142,10 +146,17 @@ class _Pass:
                 return self._backpropagate(torch.cat([self._crop(row) for row in rows]), rows, len(rows) / len(step))
 
             yield from self._lanes.map(part, batches(step, _PART))
-        else:
-            crops = torch.cat(list(islice(self._ahead, len(step)))).pin_memory()
-            crops = crops.to(self._network.device, non_blocking=True)
-            yield self._backpropagate(crops.contiguous(memory_format=torch.channels_last), step, 1.0)
+            return
+        begin = 0
+        while begin < len(step):
+            most = max(_PART, self._room.values // (3 * self._photos.preprocess.crop**2))
+            rows = step[begin : begin + most]
+            crops = torch.cat(list(islice(self._ahead, len(rows)))).pin_memory()
+            with self._room.taken_by(crops.numel()):
+                crops = crops.to(self._network.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+                found = self._backpropagate(crops, rows, len(rows) / len(step))
+            yield found
+            begin += len(rows)
 
     def _crop(self, row: int) -> Tensor:
         image = self._photos.working(self._examples[row])
@@ -155,32 +166,31 @@ class _Pass:
 
     def _backpropagate(self, crops: Tensor, rows: Sequence[int], share: float) -> _Part:
         clock = self._photos.profile
-        with clock.stage("forward", images=len(rows)):
+        with clock.stage("forward", images=len(rows), device=crops.device):
             scores = self._network.train_scores(self._network.stem(crops))
             loss = share * F.smooth_l1_loss(scores, self._wanted[rows].to(crops.device))
-        with clock.stage("backward", images=len(rows)):
+        with clock.stage("backward", images=len(rows), device=crops.device):
             gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
             return loss.item(), gradients
 
 
-def standardize(model: QualityModel, features: NDArray[np.float32]) -> NDArray[np.float32]:
+def standardize(model: QualityModel, features: Tensor) -> Tensor:
     """Fit the model's standard of several depths to ``(n, d)`` features as read; what they are by that standard."""
     if not isinstance(model.standard, Standard):
         return features
-    read = torch.from_numpy(features).to(model.head.weight.device)
-    model.standard.fit(read)
-    standard: NDArray[np.float32] = model.standard(read).cpu().numpy()
+    model.standard.fit(features)
+    standard: Tensor = model.standard(features)
     return standard
 
 
-def probe_head(model: QualityModel, features: NDArray[np.float32], targets: NDArray[np.float64]) -> None:
+def probe_head(model: QualityModel, features: Tensor, targets: NDArray[np.float64]) -> None:
     """Set the head to the ridge regression of ``targets`` on the features, its penalty by leave-one-out.
 
     Fine-tuning from a fitted head distorts the pretrained features less, which keeps transfer to other domains
     (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution", ICLR 2022).
     """
     regression = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(0, 5, 11)))
-    regression.fit(features.astype(np.float64), targets)
+    regression.fit(features.double().cpu().numpy(), targets)
     scaler, ridge = regression[0], regression[1]
     weight = ridge.coef_ / scaler.scale_
     bias = ridge.intercept_ - weight @ scaler.mean_

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
 logger = logging.getLogger("ssiqa")
 
@@ -40,20 +39,20 @@ class Coverage:
         )
 
 
-def coverage(stds: NDArray[np.float64] | None, holdout_stds: NDArray[np.float64] | None) -> Coverage | None:
+def coverage(stds: Tensor | None, holdout_stds: Tensor | None) -> Coverage | None:
     """Compare posterior standard deviations of B with those of photos of A that the regression was not fitted on.
 
     Returns:
         None where there is no regression.
 
     Example:
-        >>> coverage(np.array([0.1, 0.6]), np.array([0.1, 0.2, 0.3, 0.4, 0.5]))
+        >>> coverage(torch.tensor([0.1, 0.6]).double(), torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]).double())
         Coverage(limit=0.48, uncovered=0.5)
     """
     if stds is None or holdout_stds is None:
         return None
-    limit = float(np.quantile(holdout_stds, COVERED))
-    return Coverage(limit, float(np.mean(stds > limit)))
+    limit = float(holdout_stds.quantile(COVERED))
+    return Coverage(limit, float((stds > limit).double().mean()))
 
 
 def warned(found: Coverage | None, phase: int) -> Coverage | None:

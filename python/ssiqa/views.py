@@ -7,12 +7,14 @@ unlabeled data with co-training", COLT 1998).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-from ssiqa import kernels
-from ssiqa.krr import KernelRidge, median_distance
+from ssiqa import kernels, ridge
+from ssiqa.gpu_ridge import median_distance
 from ssiqa.seeding import generator
 
 FOLDS = 5
@@ -25,12 +27,8 @@ ALPHA = 0.3
 WIDTH = 0.5
 """Inverse width of the kernel, in units of the inverse median squared distance."""
 
-Floats = NDArray[np.float64]
 
-
-def pseudo_labels(
-    features: NDArray[np.float32], widths: Sequence[int], said: Floats, stds: Floats, seed: int
-) -> Floats:
+def pseudo_labels(features: Tensor, widths: Sequence[int], said: Tensor, stds: Tensor, seed: int) -> Tensor:
     """What the teacher and views of the block say of each of its photos, by their precision.
 
     For each depth there is a view, of that depth and all above it. It and the teacher are weighed by the inverse of
@@ -45,21 +43,21 @@ def pseudo_labels(
             errors that are not independent of the teacher's: the weights are a rule of thumb.
         seed: Deals the photos out to folds.
     """
-    labels = np.zeros(len(said))
-    for first in np.cumsum([0, *widths[:-1]]):
+    labels = torch.zeros_like(said)
+    for first in accumulate(widths[:-1], initial=0):
         seen, view_stds = view(features[:, first:], said, seed)
         both = stds**2 + view_stds**2
-        weight = np.divide(stds**2, both, out=np.zeros_like(both), where=both > 0)
+        weight = torch.where(both > 0, stds**2 / both, 0)
         labels += said + weight * (seen - said)
     return labels / len(widths)
 
 
-def view(features: NDArray[np.float32], said: Floats, seed: int) -> tuple[Floats, Floats]:
+def view(features: Tensor, said: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """What regressions on these features, taught what is said of other photos, say of each photo, and how surely.
 
     Args:
-        features: ``(n, d)``, n at least ``FEWEST``.
-        said: ``(n,)`` what is taught.
+        features: ``(n, d)`` float32, n at least ``FEWEST``.
+        said: ``(n,)`` float64, what is taught, in the same memory.
         seed: Deals the photos out to folds.
 
     Returns:
@@ -69,9 +67,10 @@ def view(features: NDArray[np.float32], said: Floats, seed: int) -> tuple[Floats
     folds = rng.permutation(len(said)) % min(FOLDS, len(said) // 2)
     some = features[rng.permutation(len(said))[:LEARNT]]
     gamma = WIDTH / median_distance(kernels.squared_distances(some, some))
-    seen, stds = np.empty(len(said)), np.empty(len(said))
+    seen, stds = torch.empty_like(said), torch.empty_like(said)
     for fold in range(folds.max() + 1):
-        inside, others = folds == fold, rng.permutation(np.flatnonzero(folds != fold))[:LEARNT]
-        regression = KernelRidge(gamma, ALPHA, random_state=seed).fit(features[others], said[others])
-        seen[inside], stds[inside] = regression.predict(features[inside], return_std=True)
+        inside, others = np.flatnonzero(folds == fold), rng.permutation(np.flatnonzero(folds != fold))[:LEARNT]
+        regression = ridge.fit(features[others], said[others], gamma=gamma, alpha=ALPHA, seed=seed)
+        mean, std = regression.predict(features[inside])
+        seen[inside], stds[inside] = mean.double(), std.double()
     return seen, stds

@@ -51,6 +51,7 @@ inline bool descending = false;
 class Block {
  public:
   static constexpr std::size_t kStack = std::size_t{64} << 10U;
+  static constexpr std::size_t kAlignment = 512;
 
   explicit Block(unsigned threads) : fibers_(threads) {
     if (threads % 32 != 0 || threads > 1024) throw std::logic_error("A block has whole warps, and at most 32 of them.");
@@ -58,7 +59,7 @@ class Block {
   }
 
   void run(const std::function<void()>& body, std::size_t shared) {
-    shared_.assign(shared + 128, '\xFF');
+    shared_.assign(shared + kAlignment, '\xFF');
     body_ = &body;
     barriers_.fill({});
     running_ = fibers_.size();
@@ -80,9 +81,18 @@ class Block {
     current = nullptr;
   }
 
-  // Of the whole block, or of the calling thread's warp.
+  // Of the whole block, of so many of its threads, or of the calling thread's warp.
   void wait_for_block() { wait(barriers_[0], fibers_.size()); }
+  void wait_for_some(std::size_t threads) { wait(barriers_[33], threads); }
   void wait_for_warp() { wait(barriers_[1 + at_ / 32], 32); }
+
+  // Other threads have their turns until `is_so`.
+  template <class Condition>
+  void wait_until(const Condition& is_so) {
+    ++turns_;
+    while (!is_so()) yield();
+    ++turns_;
+  }
 
   template <class T>
   T* exchange() {
@@ -92,7 +102,9 @@ class Block {
 
   using Copy = std::array<void*, 2>;
   std::vector<std::vector<Copy>>& copies() { return fibers_[at_].groups; }
-  char* shared() { return shared_.data() + (128 - reinterpret_cast<std::uintptr_t>(shared_.data()) % 128); }
+  char* shared() {
+    return shared_.data() + (kAlignment - reinterpret_cast<std::uintptr_t>(shared_.data()) % kAlignment);
+  }
 
   static inline thread_local Block* current = nullptr;
 
@@ -162,7 +174,7 @@ class Block {
   std::vector<char> shared_;
   jmp_buf scheduler_;
   const std::function<void()>* body_ = nullptr;
-  std::array<Barrier, 33> barriers_;
+  std::array<Barrier, 34> barriers_;
   alignas(16) std::array<std::array<char, 2048>, 32> exchange_;
   std::size_t at_ = 0;
   std::size_t running_ = 0;
@@ -197,12 +209,23 @@ inline std::uint16_t to_half(float x) {
   return static_cast<std::uint16_t>(sign | (digits < 1024 ? digits : ((exponent + 15) << 10) + digits - 1024));
 }
 
+namespace model {
 inline float from_half(std::uint16_t bits) {
   const int exponent = (bits >> 10) & 31;
   const int digits = bits & 1023;
   const float sign = (bits & 0x8000) != 0 ? -1.0F : 1.0F;
   if (exponent == 31) return digits != 0 ? NAN : sign * INFINITY;
   return sign * std::ldexp(static_cast<float>(exponent == 0 ? digits : digits + 1024), (exponent == 0 ? 1 : exponent) - 25);
+}
+}  // namespace model
+
+inline float from_half(std::uint16_t bits) {
+  static const std::vector<float> all = [] {
+    std::vector<float> values(1U << 16U);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = model::from_half(static_cast<std::uint16_t>(i));
+    return values;
+  }();
+  return all[bits];
 }
 
 template <class... Parameters, class... Arguments>

@@ -30,6 +30,11 @@ SIZES = [
 ]
 
 
+@pytest.fixture(autouse=True, params=["mma"] if REASON else gpu.module().instructions())
+def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSIQA_GPU_ISA", request.param)
+
+
 @pytest.fixture(autouse=True)
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     real = arrays.empty
@@ -55,6 +60,12 @@ def exact(function: Any, *given: torch.Tensor, **settings: Any) -> torch.Tensor:
 def largest(difference: torch.Tensor) -> float:
     assert not difference.isnan().any()
     return float(difference.abs().max())
+
+
+def test_instructions_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSIQA_GPU_ISA", "tcgen05")
+    with pytest.raises(RuntimeError, match="SSIQA_GPU_ISA is 'tcgen05', but this GPU and build allow only: mma"):
+        kernels.rbf_kernel(normal(900, 384), gamma=0.1)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 import ssiqa
-from ssiqa import exemplars, refit, views
+from ssiqa import exemplars, refit, ridge, views
+from ssiqa.gpu_ridge import GpuRidge
 from ssiqa.kernel_head import CENTRES, KernelHead
 from ssiqa.krr import KernelRidge
 from ssiqa.models import build_model
@@ -74,18 +75,18 @@ def test_width_and_penalty_are_chosen_once(run: ssiqa.Adaptation) -> None:
 
 def test_teacher_and_views_are_weighed_by_their_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two depths there are two views, of both and of the upper; the label is the mean of what each makes of it."""
-    said, stds = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 1.0, 3.0, 1.0])
+    said, stds = torch.tensor([[0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 3.0, 1.0]], dtype=torch.float64)
     shapes = []
 
     def stand_in(features: Any, taught: Any, seed: int) -> Any:
         shapes.append(features.shape)
-        assert np.array_equal(taught, said)
-        return said + 2, np.array([1.0, 1.0, 1.0, 0.0]) if len(shapes) == 1 else np.full(4, 1e9)
+        assert torch.equal(taught, said)
+        return said + 2, torch.tensor([1.0, 1.0, 1.0, 0.0] if len(shapes) == 1 else [1e9] * 4, dtype=torch.float64)
 
     monkeypatch.setattr(views, "view", stand_in)
-    found = views.pseudo_labels(np.zeros((4, 5), np.float32), (3, 2), said, stds, 0)
+    found = views.pseudo_labels(torch.zeros(4, 5), (3, 2), said, stds, 0)
     assert shapes == [(4, 5), (4, 2)]
-    assert found == pytest.approx(said + np.array([0.0, 0.5, 0.9, 1.0]))
+    assert found.numpy() == pytest.approx(said.numpy() + np.array([0.0, 0.5, 0.9, 1.0]))
 
 
 def test_the_less_a_knows_of_b_the_larger_the_penalty(run: ssiqa.Adaptation) -> None:
@@ -112,7 +113,7 @@ def test_the_student_of_one_block_is_the_teacher_of_the_next(
     def other(learner: Any, new: Any, stds: Any) -> Any:
         blocks.append(len(new.scores))
         labels = real(learner, new, stds)
-        return labels + np.linspace(0, 0.5, len(labels)) if len(blocks) == 1 else labels
+        return labels + torch.linspace(0, 0.5, len(labels)) if len(blocks) == 1 else labels
 
     monkeypatch.setattr(refit, "_labels", other)
     changed = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "tolerance": 2})
@@ -236,7 +237,7 @@ def test_far_from_all_photos_the_network_has_its_say(regressed: dict[str, Any]) 
     model = build_model(regressed["backbone"], regressed["weights"], depths=True, own_share=0.5)
     rng = np.random.default_rng(0)
     near, targets = rng.normal(size=(30, model.feature_dim)).astype(np.float32), rng.normal(size=30)
-    model.regression = KernelHead.fit(near, targets, gamma=1e-3, alpha=0.1, seed=0)
+    model.regression = KernelHead.fit(torch.from_numpy(near), torch.from_numpy(targets), gamma=1e-3, alpha=0.1, seed=0)
     own = torch.tensor([-1.0, 2.0])
     score = model.score(1e3 + torch.zeros(2, model.feature_dim), own)
     assert float(score[1] - score[0]) == pytest.approx(0.5 * 3)
@@ -265,10 +266,29 @@ def test_mixed_precision_is_near(
     assert np.abs(mixed.student.score(photos) - run.student.score(photos)).max() < 0.1 * run.student.scale.span
 
 
+def test_the_steps_of_a_gpu_lead_to_the_same_student(
+    run: ssiqa.Adaptation,
+    labeled: Path,
+    unlabeled: Path,
+    regressed: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Taken on the CPU here: one regression stands in for the other in all phases."""
+    monkeypatch.setattr(ridge, "_OnCpu", GpuRidge)
+    found = ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **regressed)
+    for phase, expected in zip(found.report["phases"], run.report["phases"], strict=True):
+        assert phase["gamma"] == pytest.approx(expected["gamma"], rel=1e-6)
+        assert phase["alpha"] == pytest.approx(expected["alpha"], rel=1e-5)
+        assert phase["loo_rmse"] == pytest.approx(expected["loo_rmse"], rel=1e-5)
+    photos = sorted(unlabeled.glob("*.png"))
+    assert np.abs(found.student.score(photos) - run.student.score(photos)).max() < 1e-4 * run.student.scale.span
+
+
 def test_the_head_is_the_regression_that_was_fitted() -> None:
     rng = np.random.default_rng(0)
     features, targets = rng.normal(size=(200, 12)).astype(np.float32), rng.normal(size=200)
-    head = KernelHead.fit(features, targets, gamma=0.05, alpha=0.1, seed=3)
+    head = KernelHead.fit(torch.from_numpy(features), torch.from_numpy(targets), gamma=0.05, alpha=0.1, seed=3)
     expected = KernelRidge(0.05, 0.1).fit(features.astype(np.float64), targets).predict(features.astype(np.float64))
     found = head(torch.from_numpy(features))
     assert found.dtype == torch.float32
@@ -277,9 +297,7 @@ def test_the_head_is_the_regression_that_was_fitted() -> None:
     assert again is not None
     assert torch.equal(again(torch.from_numpy(features)), found)
     assert KernelHead.restored({"head.weight": torch.zeros(1)}) is None
-    many = KernelHead.fit(
-        rng.normal(size=(1500, 3)).astype(np.float32), rng.normal(size=1500), gamma=1.0, alpha=1.0, seed=0
-    )
+    many = KernelHead.fit(torch.randn(1500, 3), torch.randn(1500, dtype=torch.float64), gamma=1.0, alpha=1.0, seed=0)
     assert len(many.centres) == CENTRES
 
 
@@ -304,17 +322,18 @@ def test_a_view_never_sees_a_photos_own_label() -> None:
     labels = features[:, 0].astype(np.float64)
     spoilt = labels.copy()
     spoilt[7] += 1000
-    (clean, stds), (seen, _) = views.view(features, labels, 0), views.view(features, spoilt, 0)
+    said = [views.view(torch.from_numpy(features), torch.from_numpy(taught), 0) for taught in (labels, spoilt)]
+    (clean, stds), (seen, _) = said
     assert seen[7] == clean[7]
     assert (seen != clean).sum() > 20
     assert np.corrcoef(clean, labels)[0, 1] > 0.8
     alone = int(np.argmax(np.abs(features).max(1)))
-    assert stds[alone] > np.median(stds)
+    assert stds[alone] > stds.median()
 
 
 def test_a_view_learns_from_some_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "LEARNT", 20)
     features = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     labels = features[:, 0].astype(np.float64)
-    seen, _ = views.view(features, labels, 0)
+    seen, _ = views.view(torch.from_numpy(features), torch.from_numpy(labels), 0)
     assert np.corrcoef(seen, labels)[0, 1] > 0.8

@@ -138,7 +138,7 @@ def test_probed_head_is_the_ridge_regression(weights: Path) -> None:
     model = build_model(BACKBONE, weights)
     features = np.random.default_rng(0).normal(5, 3, (200, model.feature_dim)).astype(np.float32)
     targets = features[:, :3].sum(1) / 10
-    train.probe_head(model, features, targets.astype(np.float64))
+    train.probe_head(model, torch.from_numpy(features), targets.astype(np.float64))
     predicted = model.head(torch.from_numpy(features)).squeeze(-1).detach().numpy()
     assert np.corrcoef(predicted, targets)[0, 1] > 0.99
     assert predicted.mean() == pytest.approx(targets.mean(), abs=1e-3)
@@ -154,8 +154,8 @@ def test_views_are_means_over_crops_of_the_photo_alone(weights: Path, examples: 
     network, photos = build(weights, tmp_path)
     views = look(network, photos, examples)
     assert views.features.shape == (len(examples), network.model.feature_dim)
-    assert np.array_equal(views.features[::-1][:3], look(network, photos, examples[::-1][:3]).features)
-    assert not np.allclose(views.features, look(network, photos, examples, seed=1).features, atol=1e-5)
+    assert torch.equal(views.features.flip(0)[:3], look(network, photos, examples[::-1][:3]).features)
+    assert not torch.allclose(views.features, look(network, photos, examples, seed=1).features, atol=1e-5)
 
     first = examples[0]
     rng = generator(0, "weak", int.from_bytes(first.digest, "little"))
@@ -187,5 +187,5 @@ def test_mixed_precision_is_near(weights: Path, examples: list[Photo], tmp_path:
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert all(parameter.dtype == torch.float32 for parameter in mixed[0].model.parameters())
     features = [look(network, photos, examples).features for network, photos in (whole, mixed)]
-    assert features[1].dtype == np.float32
+    assert features[1].dtype == torch.float32
     assert np.corrcoef(features[0].ravel(), features[1].ravel())[0, 1] > 0.999

@@ -104,6 +104,6 @@ class Authors(Honest):
             for phase in (0, config.blocks):
                 Run(run.output_dir, {}).load_weights(learner.model, phase)
                 with learner.observing(phase, len(photos), "test") as observer:
-                    scores = predictions(observer.look(photos, again=False))
+                    scores = predictions(observer.look(photos, again=False)).cpu().numpy()
                 found.append(agreement(scores, folder.scale.sign * folder.labels))
         return found
