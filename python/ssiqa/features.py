@@ -79,7 +79,7 @@ class Observer:
             yield Views.join(seen)
 
     def _each(self, photos: Sequence[Photo], again: bool) -> Iterator[Views]:
-        if self._network.device.type == "cpu":
+        if not self._network.in_batches:
             yield from self._lanes.map(lambda photo: self._see(*self._activations(photo, again)), photos)
             return
         room, group = Room(self._network.device), list[Tensor]()

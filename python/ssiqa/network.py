@@ -26,6 +26,7 @@ class Network:
     Attributes:
         model: The model; what is trained here is trained there.
         device: Where it is.
+        in_batches: Whether that computes many photos at once, as a GPU does, or one at a time.
         precision: ``"float32"``, or ``"bfloat16"`` for torch's mixed precision.
         has_stem: Whether frozen layers were split off.
         parts: How many tensors lead from them to the others.
@@ -44,6 +45,7 @@ class Network:
             precision: What ``pick_precision`` says.
         """
         self.model, self.device, self.precision = model, device, precision
+        self.in_batches = device.type != "cpu"
         noise = torch.randn(2, 3, crop, crop, generator=torch.Generator().manual_seed(0))
         example = noise.to(device).contiguous(memory_format=torch.channels_last)
         halves = halve(model, name, example)

@@ -92,7 +92,7 @@ def fit(
 
 def _most_lanes(network: Network, batch_size: int) -> int | None:
     """On a GPU all that there are, which only cut crops; torch has one generator for what is random in a network."""
-    if network.device.type != "cpu":
+    if network.in_batches:
         return None
     return 1 if network.is_random else ceil(batch_size / _PART)
 
@@ -120,7 +120,7 @@ class _Pass:
         self._room = room
         self._wanted = torch.from_numpy(targets).float()
         self._parameters = list(network.model.trainable())
-        if network.device.type != "cpu":
+        if network.in_batches:
             self._ahead = lanes.map(self._crop, order)
 
     def gradients(self, step: Sequence[int]) -> float:
@@ -140,7 +140,7 @@ class _Pass:
         return total
 
     def _parts(self, step: Sequence[int]) -> Iterator[_Part]:
-        if self._network.device.type == "cpu":
+        if not self._network.in_batches:
 
             def part(rows: Sequence[int]) -> _Part:
                 return self._backpropagate(torch.cat([self._crop(row) for row in rows]), rows, len(rows) / len(step))
