@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "array.h"
-#include "hopper.h"
+#include "instructions.h"
 #include "pairwise.h"
 #include "smallest.h"
 

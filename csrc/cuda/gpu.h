@@ -60,20 +60,7 @@ class Scratch {
   std::size_t bytes_ = 0;
 };
 
-#ifdef __CUDACC__
-
-// Queues kernel(arguments...) on the stream, with so many bytes of dynamic shared memory.
-template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, unsigned threads, std::size_t shared, cudaStream_t stream,
-            Arguments... arguments) {
-  constexpr std::size_t kWithoutAsking = 48 << 10;
-  if (shared > kWithoutAsking) {
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
-          "A kernel's shared memory");
-  }
-  kernel<<<grid, threads, shared, stream>>>(static_cast<Parameters>(arguments)...);
-  check(cudaGetLastError(), "A kernel's launch");
-}
+#ifndef SSIQA_GPU_MODEL
 
 // Of the current device.
 inline std::size_t attribute(cudaDeviceAttr which) {
@@ -88,6 +75,23 @@ inline std::size_t attribute(cudaDeviceAttr which) {
 inline std::size_t most_shared() { return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin); }
 
 inline std::size_t multiprocessors() { return attribute(cudaDevAttrMultiProcessorCount); }
+
+#endif
+
+#ifdef __CUDACC__
+
+// Queues kernel(arguments...) on the stream, with so many bytes of dynamic shared memory.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, unsigned threads, std::size_t shared, cudaStream_t stream,
+            Arguments... arguments) {
+  constexpr std::size_t kWithoutAsking = 48 << 10;
+  if (shared > kWithoutAsking) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
+          "A kernel's shared memory");
+  }
+  kernel<<<grid, threads, shared, stream>>>(static_cast<Parameters>(arguments)...);
+  check(cudaGetLastError(), "A kernel's launch");
+}
 
 __device__ inline char* dynamic_shared() {
   extern __shared__ __align__(512) char memory[];

@@ -3,9 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
-#include <stdexcept>
-#include <string>
 
 #include "gpu.h"
 
@@ -26,15 +23,6 @@ namespace ssiqa::gpu {
 using WideSums = float[32][4];
 
 #ifdef __CUDACC__
-
-// Whether this GPU and build have them.
-inline bool has_wgmma() {
-#ifdef SSIQA_WITH_WGMMA
-  return attribute(cudaDevAttrComputeCapabilityMajor) == 9 && attribute(cudaDevAttrComputeCapabilityMinor) == 0;
-#else
-  return false;
-#endif
-}
 
 // A barrier is complete when so many threads have arrived and all bytes are there that one of them has announced.
 __device__ inline void barrier_init(std::uint64_t* barrier, unsigned threads) {
@@ -135,22 +123,11 @@ __device__ void wide_wait(WideSums& sums) {
 
 // Rows of 64 bytes in shared memory, whose pieces of 16 are exchanged as SplitRows has them; eight of them begin at a multiple
 // of 512 bytes.
-__device__ inline std::uint64_t rows_of_64_bytes(const void* first) {
+__device__ __device__ inline std::uint64_t rows_of_64_bytes(const void* first) {
   constexpr std::uint64_t kEightRows = 512 >> 4;
   constexpr std::uint64_t kUnused = 1;
   constexpr std::uint64_t kExchanged = 2;  // within 64 bytes
   return (shared_address(first) & 0x3FFFFU) >> 4 | kUnused << 16 | kEightRows << 32 | kExchanged << 62;
-}
-
-// Whether products are left to those instructions: where they are, unless SSIQA_GPU_ISA says mma.
-inline bool use_wgmma() {
-  const bool has = has_wgmma();
-  const char* const value = std::getenv("SSIQA_GPU_ISA");
-  if (value == nullptr) return has;
-  const std::string asked(value);
-  if (asked == "mma" || (asked == "wgmma" && has)) return asked == "wgmma";
-  throw std::runtime_error("SSIQA_GPU_ISA is '" + asked + "', but this GPU and build allow only: mma" +
-                           (has ? ", wgmma." : "."));
 }
 
 }  // namespace ssiqa::gpu

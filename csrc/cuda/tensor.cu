@@ -2,6 +2,7 @@
 
 #include <numbers>
 
+#include "instructions.h"
 #include "products.h"
 #include "sums.h"
 #include "wide_products.h"
