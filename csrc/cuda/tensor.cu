@@ -1,5 +1,6 @@
 #include "tensor.h"
 
+#include <algorithm>
 #include <numbers>
 
 #include "instructions.h"
@@ -15,6 +16,7 @@ using Large = Tiling<64, 64, 2, 4, 4>;
 using Small = Tiling<64, 32, 2, 4, 2>;
 constexpr unsigned kTogether = 4;             // targets that share a look at the rows
 constexpr std::size_t kBlocksEach = 8;        // tiles of x for each multiprocessor that are prepared at once
+constexpr std::size_t kMostAcross = 32'768;  // blocks along y: CUDA allows 65,535
 constexpr float kLog2E = std::numbers::log2e_v<float>;
 constexpr unsigned kThreads = 256;
 
@@ -92,8 +94,10 @@ __global__ void __launch_bounds__(Shape::kThreads) matvec(SplitRows x, SplitRows
 template <class Shape, unsigned kParts>
 __global__ void __launch_bounds__(Shape::kThreads)
     matrix(SplitRows x, SplitRows z, Entries entries, float gamma, float* out) {
-  const std::size_t first = blockIdx.y;
-  multiply_rows<Shape, kParts>(x, blockIdx.x, z, first, first + 1, [&](std::size_t z_tile, const Tile<Shape>& tile) {
+  const std::size_t tiles = z.padded_rows / Shape::kColumns;
+  const std::size_t first = tiles * blockIdx.y / gridDim.y;
+  const std::size_t last = tiles * (blockIdx.y + 1) / gridDim.y;
+  multiply_rows<Shape, kParts>(x, blockIdx.x, z, first, last, [&](std::size_t z_tile, const Tile<Shape>& tile) {
     using Of = Tile<Shape>;
 #pragma unroll
     for (unsigned i = 0; i < Of::kDown; ++i) {
@@ -176,7 +180,7 @@ void queue_matrix(const MatrixView<float>& x, const MatrixView<float>& z, Entrie
   queue_split(z, centre, of_z, stream);
   queue_split(x, centre, of_x, stream);
   const dim3 grid{static_cast<unsigned>(of_x.padded_rows / Shape::kRows),
-                  static_cast<unsigned>(of_z.padded_rows / Shape::kColumns)};
+                  static_cast<unsigned>(std::min(of_z.padded_rows / Shape::kColumns, kMostAcross))};
   launch(matrix<Shape, kParts>, grid, Shape::kThreads, Shape::shared_bytes(kParts), stream, of_x, of_z, entries, gamma, out);
 }
 
