@@ -58,7 +58,8 @@ class Config:
         backbone: timm model name.
         weights: Local weight file for the backbone, or None for embedded or downloaded ones.
         depths: Features are mean and deviation of the activations of several layers, instead of the pooled output.
-        feature_dim: Size of a projection of the pooled output before the head; 0 for none.
+        queries: Queries of a decoder that reads a transformer's tokens, instead of its pooled output; 0 for none.
+        feature_dim: Size of a projection of what is read before the head; 0 for none.
         frozen: Share (0..1) of the backbone's first layers that keep their pretrained weights.
         probe_head: Start the head from closed-form ridge regression on the pretrained features instead of from zero,
             so that the first gradient steps do not distort the features to fit an unfitted head.
@@ -97,6 +98,7 @@ class Config:
     grid: int
     weak_crops: int
     weights: str | None = None
+    queries: int = 0
     feature_dim: int = 0
     holdout: float = 0.2
     blocks: int = 3
@@ -111,7 +113,7 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("short_side", "blocks"):
             _require_whole(name, getattr(self, name), 1)
-        for name in ("grid", "weak_crops", "feature_dim", "seed"):
+        for name in ("grid", "weak_crops", "queries", "feature_dim", "seed"):
             _require_whole(name, getattr(self, name), 0)
         if isinstance(self.replay_every, list):  # a pair, as JSON keeps it
             object.__setattr__(self, "replay_every", tuple(self.replay_every))
@@ -136,6 +138,8 @@ class Config:
         _require_number("holdout", self.holdout, 0, 1)
         if self.depths and self.feature_dim:
             raise SsiqaError("A projection is of the pooled output; set feature_dim=0, or depths=False.")
+        if self.depths and self.queries:
+            raise SsiqaError("A decoder reads the last layer alone; set queries=0, or depths=False.")
         if self.teacher_share:
             _require_number("teacher_share", self.teacher_share, 0, 1)
         if self.tolerance:
@@ -155,6 +159,8 @@ class Config:
             SsiqaError: The weight file cannot be read.
         """
         settings = json.loads(to_json(asdict(self)))
+        if not self.queries:
+            del settings["queries"]  # which runs that were made before there were any do not have
         if self.weights is None:
             return {"schema": SCHEMA, "settings": settings}
         try:

@@ -48,6 +48,7 @@ class Learner:
             config.feature_dim,
             config.seed,
             depths=config.depths,
+            queries=config.queries,
             own_share=config.teacher_share,
         )
         self.model = model.to(device)

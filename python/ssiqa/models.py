@@ -140,6 +140,7 @@ def build_model(
     seed: int = 0,
     *,
     depths: bool = False,
+    queries: int = 0,
     own_share: float = 0.0,
 ) -> QualityModel:
     """A :class:`QualityModel` on pretrained weights; its head gives 0, the mean of A, until it is trained.
@@ -149,8 +150,10 @@ def build_model(
         weights: Local safetensors file or timm state dict for that backbone. Without it, the weights embedded in the
             installation (``tf_efficientnet_lite0``) or those that timm downloads.
         feature_dim: Size of a linear projection between backbone and head; without it what is read is used.
-        seed: Of the projection's initial weights.
+        seed: Of the initial weights of projection and decoder.
         depths: Read the backbone at several depths; one that cannot be is read at its pooled output, which is logged.
+        queries: Read a transformer's tokens by a decoder with so many queries; another backbone is read at its pooled
+            output, which is logged, too. 0 for none.
         own_share: That of :class:`QualityModel`.
 
     Raises:
@@ -166,18 +169,18 @@ def build_model(
         module = _load_all(backbone, _embedded_state_dict())
     else:
         module = _from_hub(backbone)
-    reader = _reader(backbone, module.to(memory_format=torch.channels_last), depths)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        reader = _reader(backbone, module.to(memory_format=torch.channels_last), depths, queries)
         return QualityModel(reader, feature_dim, own_share)
 
 
-def _reader(backbone: str, module: nn.Module, depths: bool) -> Reader:
-    if depths:
+def _reader(backbone: str, module: nn.Module, depths: bool, queries: int) -> Reader:
+    if depths or queries:
         try:
-            return Reader(backbone, module, depths=True)
+            return Reader(backbone, module, depths, queries)
         except WeightsError as error:
-            logger.warning("%s is read at its last layer alone: %s", backbone, error)
+            logger.warning("%s is read at its pooled output: %s", backbone, error)
     return Reader(backbone, module)
 
 

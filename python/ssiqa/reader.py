@@ -1,4 +1,5 @@
-"""What a backbone tells of a crop: its pooled output, or what its activations are like at several depths.
+"""What a backbone tells of a crop: its pooled output, what its activations are like at several depths, or its tokens as
+a decoder reads them.
 
 Quality shows early in a network, in its response to edges and noise, and content late. Training on one set of photos
 leaves of the early layers, at the last one, what that set asked for; photos of another kind ask for something else.
@@ -17,6 +18,7 @@ import torch
 from timm.models import group_parameters
 from torch import Tensor, fx, nn
 
+from ssiqa.decoder import Decoder
 from ssiqa.errors import WeightsError
 from ssiqa.torchscript import torchscript
 
@@ -92,15 +94,17 @@ class Reader(nn.Module):
     Attributes:
         backbone: A timm model without classifier.
         depths: Whether it is read at several depths.
+        decoder: What reads its tokens, if something does.
         widths: How many features each depth gives; the pooled output is one depth.
     """
 
-    def __init__(self, name: str, backbone: nn.Module, depths: bool = False) -> None:
+    def __init__(self, name: str, backbone: nn.Module, depths: bool = False, queries: int = 0) -> None:
         """
         Args:
             name: For messages.
             backbone: Looked through once, on a black image of the size it was trained on.
             depths: Read mean and deviation of the activations of several layers, instead of the pooled output.
+            queries: Read its tokens by a decoder with so many queries, instead of the pooled output; 0 for none.
 
         Raises:
             WeightsError: The backbone gives no vector of features for an image, or cannot be read at its layers.
@@ -108,24 +112,33 @@ class Reader(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.depths = depths
-        self._features = _Features(backbone) if depths else nn.Identity()
+        self.decoder: Decoder | None = None
+        self._features = _Features(backbone) if depths or queries else nn.Identity()
         self._channels_last = str(getattr(backbone, "output_fmt", "")) == "NHWC"
         trained: Any = backbone.pretrained_cfg
         training = backbone.training
         try:
             with torch.random.fork_rng(devices=[]), torch.no_grad():
                 backbone.eval()
-                self.widths = self._look_through(torch.zeros(1, *trained["input_size"]))
+                image = torch.zeros(1, *trained["input_size"])
+                width = self._width_of_tokens(image) if queries else 0
+                self.widths = (width,) if queries else self._look_through(image)
         except Exception as error:  # anything that a network may raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise WeightsError(f"The backbone {name} cannot be used, because {reason}.") from error
         finally:
             backbone.train(training)
+        if queries:
+            prefix: Any = backbone.num_prefix_tokens
+            self.decoder = Decoder(width, prefix, queries)
 
     def forward(self, crops: Tensor) -> Tensor:
         """Normalised ``(n, 3, crop, crop)`` to ``(n, sum of widths)``."""
         if self.depths:
             return torch.cat(self._read(crops), 1)
+        if self.decoder is not None:
+            decoded: Tensor = self.decoder(self._features(crops))
+            return decoded
         pooled: Tensor = self.backbone(crops)
         return pooled
 
@@ -142,6 +155,11 @@ class Reader(nn.Module):
             _NOTICE.reset(token)
         notice(last)
         return depths
+
+    def _width_of_tokens(self, image: Tensor) -> int:
+        if getattr(self.backbone, "num_prefix_tokens", 0) < 1:
+            raise ValueError("it has no class token for queries")
+        return int(self._features(image).shape[2])
 
     def _look_through(self, image: Tensor) -> tuple[int, ...]:
         if self.depths:

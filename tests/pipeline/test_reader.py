@@ -1,16 +1,20 @@
-"""A backbone read at several depths."""
+"""A backbone read at several depths, or by a decoder."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import nn
 
+import ssiqa
 from ssiqa import train
 from ssiqa.config import make_config
 from ssiqa.errors import SsiqaError
@@ -20,7 +24,7 @@ from ssiqa.network import Network
 from ssiqa.reader import MOST_LAYERS, Reader, moments, pool_moments, takes_any_size
 from ssiqa.standard import BEYOND, NORM, Standard
 
-from .conftest import BACKBONE
+from .conftest import BACKBONE, student_weights
 
 BACKBONES = ("test_efficientnet", "resnet18", "ghostnet_050", "densenet121", "convnext_atto", "test_vit")
 
@@ -114,7 +118,7 @@ def test_a_backbone_without_layers_is_read_at_its_last(
     monkeypatch.delattr(timm.models.EfficientNet, "group_matcher")
     model = build_model(BACKBONE, weights, depths=True)
     assert model.feature_dim == whole.feature_dim
-    assert "read at its last layer alone" in caplog.text
+    assert "read at its pooled output" in caplog.text
 
 
 def test_standard_puts_depths_on_one_footing() -> None:
@@ -138,6 +142,60 @@ def test_standardized_features_are_what_the_model_gives_from_then_on(weights: Pa
     with torch.no_grad():
         features = train.standardize(model, model(crops)[0])
         assert torch.allclose(model(crops)[0], features, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("vit") / "vit.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_file(timm.create_model("test_vit", pretrained=False).state_dict(), path)
+    return path
+
+
+def test_a_decoder_reads_tokens_whatever_their_order(transformer: Path) -> None:
+    model, again = (build_model("test_vit", transformer, 16, seed=1, queries=6).eval() for _ in range(2))
+    other = build_model("test_vit", transformer, 16, seed=2, queries=6).eval()
+    assert torch.equal(model.reader.decoder.queries, again.reader.decoder.queries)
+    assert not torch.equal(model.reader.decoder.queries, other.reader.decoder.queries)
+    assert any(parameter is model.reader.decoder.queries for parameter in model.trainable())
+    crops = crops_for(model.backbone, 2)
+    features, _ = model(crops)
+    assert features.shape == (2, 16)
+    tokens = model.backbone.forward_features(crops)
+    read = model.reader.decoder(tokens)
+    assert torch.allclose(model.projection(read), features, atol=1e-5)
+    prefix = model.backbone.num_prefix_tokens
+    turned = torch.cat([tokens[:, :prefix], tokens[:, prefix:].flip(1)], 1)
+    assert torch.allclose(model.reader.decoder(turned), read, atol=1e-5)
+    turned[:, 0] += 1
+    assert not torch.allclose(model.reader.decoder(turned), read, atol=1e-2)
+
+
+def test_a_network_without_class_token_has_no_decoder(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = build_model(BACKBONE, weights, queries=6)
+    assert model.reader.decoder is None
+    assert "test_efficientnet is read at its pooled output" in caplog.text
+    assert "it has no class token for queries" in caplog.text
+
+
+def test_a_run_with_a_decoder(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], transformer: Path, tmp_path: Path
+) -> None:
+    """Trained and exported with it."""
+    read = {"backbone": "test_vit", "weights": transformer, "depths": False, "feature_dim": 16, "queries": 6}
+    run = ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **{**settings, **read, "blocks": 1})
+    assert run.report["settings"]["queries"] == 6
+    states = [student_weights(run.output_dir, phase) for phase in range(2)]
+    assert not np.array_equal(states[0]["reader.decoder.queries"], states[1]["reader.decoder.queries"])
+    assert np.isfinite(run.student.score(sorted(unlabeled.glob("*.png")))).all()
+
+
+def test_runs_without_a_decoder_are_what_they_were() -> None:
+    assert "queries" not in make_config().identity()["settings"]
+    assert make_config(depths=False, queries=6).identity()["settings"]["queries"] == 6
+    with pytest.raises(SsiqaError, match="A decoder reads the last layer alone"):
+        make_config(queries=6)
 
 
 def test_a_projection_is_of_the_pooled_output() -> None:

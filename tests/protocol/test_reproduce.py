@@ -99,8 +99,8 @@ def test_the_authors_settings(data_root: Path, settings: dict[str, Any], tmp_pat
     assert f"- {DIFFERENCES[0]}" in text
     folder = tmp_path / "table1-paper/livec-koniq10k/ssiqa/seed-0"
     report = json.loads((folder / "run/report.json").read_text())
-    used = {name: report["settings"][name] for name in ("gamma", "alpha", "depths", "replay_every", "short_side")}
-    assert used == {"gamma": 0.001, "alpha": 1.0, "depths": False, "replay_every": 100, "short_side": 176}
+    used = {name: report["settings"][name] for name in ("gamma", "alpha", "queries", "replay_every", "short_side")}
+    assert used == {"gamma": 0.001, "alpha": 1.0, "queries": 6, "replay_every": 100, "short_side": 176}
     # KonIQ's pictures of 200 by 180 became 384 by 512, and LIVEC's stayed.
     sizes = {part: read_image(next((folder / part).rglob("*.png"))).shape for part in ("labeled", "unlabeled", "test")}
     assert sizes == {"labeled": (180, 200, 3), "unlabeled": (512, 384, 3), "test": (512, 384, 3)}

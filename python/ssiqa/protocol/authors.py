@@ -1,7 +1,8 @@
 """The settings that the authors' published code runs with, as far as this package's pipeline reaches them.
 
-Theirs: kernel ridge regression with one of two fixed widths and a penalty of 1, some databases resized to a fixed size
-whatever their proportions, and scores that are means over ten random crops. What differs all the same is said beneath
+Theirs: a transformer whose tokens are read by a decoder with six queries, kernel ridge regression with one of two fixed
+widths and a penalty of 1, some databases resized to a fixed size whatever their proportions, and scores that are means
+over ten random crops. What differs all the same is said beneath
 each table, by :data:`DIFFERENCES`.
 """
 
@@ -33,7 +34,8 @@ from ssiqa.results import Adaptation
 from ssiqa.run import Run
 
 DIFFERENCES = (
-    "the network pools its last layer, where theirs is read by a decoder with six queries",
+    "a network without class token is read at its pooled output, where theirs is a transformer whose tokens a decoder "
+    "with six queries reads",
     "the regression is fitted to features pooled over the ten crops of an image, of all images and anew in each phase, "
     "where theirs is fitted to single crops, 20,000 at most, and once; its targets are centred",
     "labels are standardised, where theirs are mapped to 0..100, higher is better: features trained for them may be of "
@@ -46,6 +48,7 @@ DIFFERENCES = (
     "means are over all seeds, where theirs are over the better half",
 )
 
+QUERIES = 6
 GAMMA, GAMMA_OF_MANY, ALPHA = 1e-3, 1e-4, 1.0
 MANY = 20_000
 """Crops in the training part of A, ten of each image, beyond which their script for large databases is taken to run."""
@@ -87,6 +90,7 @@ class Authors(Honest):
         crops = 10 * 0.8 * len(source.images)
         return {
             "preset": "paper",
+            "queries": QUERIES,
             "gamma": GAMMA_OF_MANY if crops > MANY else GAMMA,
             "alpha": ALPHA,
             "short_side": SHORT_SIDE.get(reader, make_config("paper").short_side),
