@@ -26,11 +26,22 @@ if(NOT CMAKE_CUDA_COMPILER OR CMAKE_MATCH_1 VERSION_LESS oldest)
 endif()
 
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
-  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader OUTPUT_VARIABLE found ERROR_QUIET)
-  string(REGEX MATCHALL "[0-9]+\\.[0-9]+" CMAKE_CUDA_ARCHITECTURES "${found}")
-  string(REPLACE "." "" CMAKE_CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
-  string(REPLACE "90" "90a" CMAKE_CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")  # with wgmma, which later ones lack
-  list(REMOVE_DUPLICATES CMAKE_CUDA_ARCHITECTURES)
+  # Those GPUs here that the kernels are written for and the compiler knows.
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader OUTPUT_VARIABLE here RESULT_VARIABLE failed
+                  ERROR_QUIET)
+  execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-code OUTPUT_VARIABLE known ERROR_QUIET)
+  if(failed STREQUAL "0")
+    string(REGEX MATCHALL "[0-9]+\\.[0-9]" here "${here}")
+    foreach(capability IN LISTS here)
+      string(REPLACE "." "" architecture "${capability}")
+      if(capability VERSION_LESS 8.0 OR NOT known MATCHES "sm_${architecture}\n")
+        continue()
+      endif()
+      string(REGEX REPLACE "^90$" "90a" architecture ${architecture})  # with wgmma, which later ones lack
+      list(APPEND CMAKE_CUDA_ARCHITECTURES ${architecture})
+    endforeach()
+    list(REMOVE_DUPLICATES CMAKE_CUDA_ARCHITECTURES)
+  endif()
   if(NOT CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80)
   endif()

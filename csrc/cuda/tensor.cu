@@ -12,7 +12,7 @@ namespace ssiqa::gpu {
 namespace {
 
 // The larger tile reads less from the second-level cache, and takes shared memory that only data centres' devices have.
-using Large = Tiling<64, 64, 2, 4, 4>;
+using Large = Tiling<64, 64, 2, 4, 3>;
 using Small = Tiling<64, 32, 2, 4, 2>;
 constexpr unsigned kTogether = 4;             // targets that share a look at the rows
 constexpr std::size_t kBlocksEach = 8;        // tiles of x for each multiprocessor that are prepared at once
@@ -34,8 +34,8 @@ constexpr std::size_t totals_bytes(unsigned targets) {
 // parts: (gridDim.y, x.rows, columns), of which this writes kTargets columns from `target` on, of the tiles of x that the
 // scratch memory has. coef: (targets, z.padded_rows), 0 in the padding. gamma: of exp2.
 template <class Shape, unsigned kParts, unsigned kTargets>
-__global__ void __launch_bounds__(Shape::kThreads) matvec(SplitRows x, SplitRows z, const float* coef, float gamma,
-                                                          std::size_t target, std::size_t columns, double* parts) {
+__global__ void __launch_bounds__(Shape::kThreads, 1)
+    matvec(SplitRows x, SplitRows z, const float* coef, float gamma, std::size_t target, std::size_t columns, double* parts) {
   auto* const totals = reinterpret_cast<double*>(dynamic_shared() + Shape::shared_bytes(kParts));
   constexpr unsigned kTotals = Shape::kAcross * Shape::kRows * kTargets;
   for (unsigned i = threadIdx.x; i < kTotals; i += Shape::kThreads) totals[i] = 0;  // the first barrier comes before their use
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(Shape::kThreads) matvec(SplitRows x, SplitRows
 
 // out: (x.rows, z.rows). gamma: of exp2, or for distances 1.
 template <class Shape, unsigned kParts>
-__global__ void __launch_bounds__(Shape::kThreads)
+__global__ void __launch_bounds__(Shape::kThreads, 1)
     matrix(SplitRows x, SplitRows z, Entries entries, float gamma, float* out) {
   const std::size_t tiles = z.padded_rows / Shape::kColumns;
   const std::size_t first = tiles * blockIdx.y / gridDim.y;

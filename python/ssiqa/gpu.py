@@ -10,6 +10,7 @@ import functools
 import importlib
 import math
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -57,27 +58,24 @@ class GpuKernels:
             raise ValueError(
                 f"An array is in a GPU's memory, and ssiqa has no kernels for it: {reason}. Use CPU arrays."
             )
-        device = int(like.__dlpack_device__()[1])
-        self._like = like
-        self._native = module()
-        self._gpu = self._native.Gpu(device, _stream(like, device))
+        self._like, self._device = like, int(like.__dlpack_device__()[1])
 
     def squared_distances(self, x: Any, y: Any, out: Any) -> None:
-        self._native.squared_distances(x, x if y is None else y, out, self._gpu, self._allocate)
+        self._queue("squared_distances", x, x if y is None else y, out)
 
     def rbf_kernel(self, x: Any, y: Any, out: Any, gamma: float) -> None:
         _require_usable("gamma", [gamma])
-        self._native.rbf_kernel(x, x if y is None else y, out, gamma, self._gpu, self._allocate)
+        self._queue("rbf_kernel", x, x if y is None else y, out, gamma)
 
     def rbf_matvec(
         self, x: Any, z: Any, coef: Any, out: Any, gammas: list[float], _accumulate_double: bool, medium: bool = False
     ) -> None:
         """Sums are always kept in double."""
         _require_usable("gamma", gammas)
-        self._native.rbf_matvec(x, z, coef, out, gammas, medium, self._gpu, self._allocate)
+        self._queue("rbf_matvec", x, z, coef, out, gammas, medium)
 
     def smallest_difference(self, pred: Any, target: Any, out: Any) -> None:
-        self._native.smallest_difference(pred, target, out, self._gpu, self._allocate)
+        self._queue("smallest_difference", pred, target, out)
 
     def krr_fit(self, x: Any, y: Any, out: Any, gammas: list[float], alphas: list[float]) -> None:
         """Waits for the GPU, as does what follows."""
@@ -92,6 +90,13 @@ class GpuKernels:
         _require_usable("gamma", [gamma])
         _require_usable("alpha", [alpha])
         return GpuFactor(x, gamma, alpha)
+
+    def _queue(self, name: str, *given: Any) -> None:
+        """On the stream that is current now: a factor may be asked from another one than it was made on."""
+        native = module()
+        with _on_device_of(self._like):
+            there = native.Gpu(self._device, _stream(self._like, self._device))
+            getattr(native, name)(*given, there, self._allocate)
 
     def _allocate(self, size: int) -> Any:
         return arrays.empty(self._like, (size,), "uint8")
@@ -120,7 +125,18 @@ class GpuFactor:
 def _tensors(*given: Any) -> list[Any]:
     from torch.utils.dlpack import from_dlpack
 
-    return [from_dlpack(array) for array in given]
+    with _on_device_of(given[0]):
+        return [from_dlpack(array) for array in given]
+
+
+def _on_device_of(array: Any) -> AbstractContextManager[Any]:
+    """Where the array's library will hand out its memory: torch does so on the current device alone."""
+    device, library = int(array.__dlpack_device__()[1]), _library(array)
+    if library == "torch" and is_on_gpu(array):
+        return sys.modules["torch"].cuda.device(device)  # type: ignore[no-any-return]
+    if library == "cupy":
+        return sys.modules["cupy"].cuda.Device(device)  # type: ignore[no-any-return]
+    return nullcontext()
 
 
 def _write(out: Any, result: Any) -> None:
@@ -133,12 +149,16 @@ def _write(out: Any, result: Any) -> None:
 
 def _stream(like: Any, device: int) -> int:
     """The current stream of the array's library, as DLPack numbers it; the default one where it has no such notion."""
-    library = type(like).__module__.partition(".")[0]
+    library = _library(like)
     if library == "torch":
         return sys.modules["torch"].cuda.current_stream(device).cuda_stream or _DEFAULT_STREAM
     if library == "cupy":
         return sys.modules["cupy"].cuda.get_current_stream(device).ptr or _DEFAULT_STREAM
     return _DEFAULT_STREAM
+
+
+def _library(array: Any) -> str:
+    return type(array).__module__.partition(".")[0]
 
 
 def _require_usable(name: str, numbers: list[float]) -> None:

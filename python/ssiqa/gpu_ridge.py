@@ -134,5 +134,6 @@ class _Blocks:
         filling = torch.eye(self._rows.shape[1], dtype=inverse.dtype, device=inverse.device)
         blocks = torch.where(pairs, inverse[self._rows[:, :, None], self._rows[:, None, :]], filling)
         wanted = solved[self._rows, 0] - self._mean_of_others[:, None] * solved[self._rows, 1]
-        errors = torch.linalg.solve(blocks, torch.where(self._real, wanted, 0))
-        return torch.sqrt(errors.square().sum() / self._count)
+        lower, failed = torch.linalg.cholesky_ex(blocks)
+        errors = torch.cholesky_solve(torch.where(self._real, wanted, 0)[:, :, None], lower)
+        return torch.where(failed.any(), torch.inf, torch.sqrt(errors.square().sum() / self._count))

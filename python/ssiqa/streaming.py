@@ -52,7 +52,11 @@ def rbf_matvec_streamed(
     rows, others, weights = (torch.as_tensor(array) for array in (x, z, coef))
     if rows.is_cuda:
         raise ValueError("x must be in CPU memory to be streamed; ssiqa.kernels.rbf_matvec takes it where it is.")
-    out = torch.empty((len(rows), *weights.shape[1:]), dtype=rows.dtype)
+    with torch.inference_mode(False):  # or no other thread might write to it
+        out = torch.empty((len(rows), *weights.shape[1:]), dtype=rows.dtype)
+    for given in (others, weights):
+        if given.is_cuda:  # the threads that work have streams of their own
+            torch.cuda.current_stream(given.device).synchronize()
     pieces = [slice(start, start + ROWS) for start in range(0, len(rows), ROWS)]
 
     def work(number: int) -> None:
@@ -71,6 +75,7 @@ def _stream(
         z, coef = z.to(device), coef.to(device)
         copying = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         slots = [_Slot(x, out, device) for _ in range(2)]
+        copying.wait_stream(torch.cuda.current_stream())  # what had the slots' memory before may not be done with it
         for number, piece in enumerate(pieces):
             slot = slots[number % 2]
             slot.finish()
