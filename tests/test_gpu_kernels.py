@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,55 @@ def test_a_build_without_the_module_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     gpu.why_no_kernels.cache_clear()
     assert gpu.why_no_kernels() == "this build has none, because no CUDA compiler was found"
     gpu.why_no_kernels.cache_clear()
+
+
+class Build:
+    """As much of the native module as says what it is for."""
+
+    def __init__(self, *capabilities: tuple[int, int]) -> None:
+        self._found = [("NVIDIA X", capability) for capability in capabilities]
+
+    def devices(self) -> list[tuple[str, tuple[int, int]]]:
+        return self._found
+
+    def architectures(self) -> str:
+        return "80-real 86-real 90a-real 120"
+
+
+@pytest.fixture
+def build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(gpu, "module", lambda: Build(*request.param))
+    gpu.why_no_kernels.cache_clear()
+    yield
+    gpu.why_no_kernels.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        ([], "there is no GPU"),
+        (
+            [(7, 5)],
+            r"this build is for architectures 80-real 86-real 90a-real 120, and there is only: NVIDIA X \(7.5\)",
+        ),
+        ([(7, 5), (8, 9)], None),
+        ([(9, 0)], None),
+        ([(10, 0)], r"this build is for .* NVIDIA X \(10.0\)"),
+        ([(12, 1)], None),
+    ],
+    indirect=["build"],
+)
+@pytest.mark.usefixtures("build")
+def test_a_gpu_that_a_build_is_not_for(reason: str | None) -> None:
+    found = gpu.why_no_kernels()
+    assert found == reason if reason is None else found is not None and re.fullmatch(reason, found)
+
+
+@pytest.mark.parametrize("build", [[(9, 0)]], indirect=True)
+@pytest.mark.usefixtures("build")
+def test_arrays_whose_stream_is_not_known() -> None:
+    with pytest.raises(ValueError, match=r"of a library other than torch and CuPy.*torch\.from_dlpack"):
+        kernels.rbf_kernel(OnGpu(), gamma=1.0)
 
 
 def test_the_module_is_not_loaded_for_arrays_of_the_cpu() -> None:

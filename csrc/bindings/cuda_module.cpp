@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "array.h"
@@ -133,21 +134,21 @@ void smallest_difference(const py::object& pred_object, const py::object& target
   });
 }
 
-// Name and compute capability of each device; throws where there is no driver for one.
-std::vector<std::string> devices() {
+// Of each device its name and compute capability; throws where there is no driver for one.
+using Device = std::pair<std::string, std::pair<int, int>>;
+std::vector<Device> devices() {
   int driver = 0;
   gpu::check(cudaDriverGetVersion(&driver), "The driver's version");
   if (driver == 0) throw gpu::CudaError("there is no NVIDIA driver");
   int count = 0;
   gpu::check(cudaGetDeviceCount(&count), "Looking for GPUs");
-  std::vector<std::string> names;
+  std::vector<Device> found;
   for (int device = 0; device < count; ++device) {
     cudaDeviceProp properties{};
     gpu::check(cudaGetDeviceProperties(&properties, device), "A device's properties");
-    names.push_back(std::string(properties.name) + " (" + std::to_string(properties.major) + "." +
-                    std::to_string(properties.minor) + ")");
+    found.push_back({properties.name, {properties.major, properties.minor}});
   }
-  return names;
+  return found;
 }
 
 }  // namespace

@@ -16,21 +16,19 @@ __global__ void __launch_bounds__(kWarp* kRowThreads) centre_of(MatrixView<float
   const unsigned lane = threadIdx.x % kWarp;
   const unsigned part = threadIdx.x / kWarp;
   const std::size_t column = std::size_t{blockIdx.x} * kWarp + lane;
+  const auto count = static_cast<float>(ceil_div(z.rows, step));
   float sum = 0;
   if (column < z.cols) {
-    for (std::size_t row = part * step; row < z.rows; row += kRowThreads * step) sum += z(row, column);
+    for (std::size_t row = part * step; row < z.rows; row += kRowThreads * step) {
+      const float value = z(row, column) / count;
+      if (std::isfinite(value)) sum += value;  // what is no number is its own row's affair
+    }
   }
   sums[part][lane] = sum;
   __syncthreads();
   if (part != 0 || column >= z.cols) return;
   for (unsigned i = 1; i < kRowThreads; ++i) sum += sums[i][lane];
-  centre[column] = sum / static_cast<float>(ceil_div(z.rows, step));
-}
-
-template <class T, class Join>
-__device__ T over_warp(T value, const Join& join) {
-  for (int mask = kWarp / 2; mask > 0; mask /= 2) value = join(value, shuffle_xor(value, mask));
-  return value;
+  centre[column] = sum;
 }
 
 // A warp for each row, those of the padding included.
@@ -43,7 +41,7 @@ __global__ void __launch_bounds__(kWarp* kRowThreads) split(MatrixView<float> x,
   };
   float largest = 0;
   for (std::size_t column = lane; column < x.cols; column += kWarp) largest = std::fmax(largest, std::fabs(value(column)));
-  largest = over_warp(largest, [](float a, float b) { return std::fmax(a, b); });
+  for (int mask = kWarp / 2; mask > 0; mask /= 2) largest = std::fmax(largest, shuffle_xor(largest, mask));
   // The largest number of a row comes to 2^8, far from where half precision ends either way, or less where no float is as
   // small as the unit would be. What is infinite becomes NaN.
   const bool scaled = largest > 0 && largest < INFINITY;
@@ -52,17 +50,15 @@ __global__ void __launch_bounds__(kWarp* kRowThreads) split(MatrixView<float> x,
   float norm = 0;
   for (std::size_t column = lane; column < to.depth; column += kWarp) {
     const float number = value(column) / unit;
+    norm += number * number;
     const std::uint16_t high = to_half(number);
-    const float first = from_half(high);
-    const std::uint16_t low = to_half(number - first);
     to.parts[0][to.place(row, column)] = high;
-    to.parts[1][to.place(row, column)] = low;
-    norm += first * (first + 2 * from_half(low));
+    to.parts[1][to.place(row, column)] = to_half(number - from_half(high));
   }
-  norm = over_warp(norm, [](float a, float b) { return a + b; });
+  for (int mask = kWarp / 2; mask > 0; mask /= 2) norm += shuffle_xor(norm, mask);
   if (lane != 0) return;
   to.units[row] = unit;
-  to.norms[row] = norm * unit * unit;
+  to.norms[row] = norm;
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "tensor.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "instructions.h"
@@ -17,10 +19,14 @@ using Small = Tiling<64, 32, 2, 4, 2>;
 constexpr unsigned kTogether = 4;             // targets that share a look at the rows
 constexpr std::size_t kBlocksEach = 8;        // tiles of x for each multiprocessor that are prepared at once
 constexpr std::size_t kMostAcross = 32'768;  // blocks along y: CUDA allows 65,535
-constexpr float kLog2E = std::numbers::log2e_v<float>;
 constexpr unsigned kThreads = 256;
 
-// -gamma |x - z|^2, at most 0; what is not a number stays that. The parts are in units of the rows.
+// Of exp2, which is what the kernels call.
+float for_exp2(float gamma) {
+  return std::min(gamma * std::numbers::log2e_v<float>, std::numeric_limits<float>::max());
+}
+
+// -gamma |x - z|^2, at most 0; what is not a number stays that. The product is in units of the rows.
 __device__ float power(float product, float gamma, float x_unit, float z_unit, float x_norm, float z_norm) {
   const float exponent = gamma * (2 * x_unit * z_unit * product - (x_norm + z_norm));
   return exponent > 0 ? 0.0F : exponent;
@@ -29,6 +35,42 @@ __device__ float power(float product, float gamma, float x_unit, float z_unit, f
 template <class Shape>
 constexpr std::size_t totals_bytes(unsigned targets) {
   return std::size_t{Shape::kAcross} * Shape::kRows * targets * sizeof(double);
+}
+
+// Tensor cores cut off what does not fit into a sum, so that products come out too small by a few 1e-6 of themselves, by much
+// the same for rows of one depth. How much that is a row's product with itself tells, made as all others are: units are
+// enlarged to make up for it. Norms, in the end, are those products.
+template <class Shape, unsigned kParts>
+__global__ void __launch_bounds__(Shape::kThreads, 1) calibrate(SplitRows x) {
+  static_assert(Shape::kColumns % Shape::kRows == 0);
+  constexpr unsigned kTilesInColumns = Shape::kColumns / Shape::kRows;
+  const std::size_t z_tile = blockIdx.x / kTilesInColumns;
+  const unsigned begin = blockIdx.x % kTilesInColumns * Shape::kRows;
+  multiply_rows<Shape, kParts>(x, blockIdx.x, x, z_tile, z_tile + 1, [&](std::size_t, const Tile<Shape>& tile) {
+    using Of = Tile<Shape>;
+#pragma unroll
+    for (unsigned i = 0; i < Of::kDown; ++i) {
+#pragma unroll
+      for (unsigned j = 0; j < Of::kAcross; ++j) {
+#pragma unroll
+        for (unsigned e = 0; e < 4; ++e) {
+          if (begin + Of::row(i, e) != Of::column(j, e)) continue;
+          const std::size_t row = z_tile * Shape::kColumns + Of::column(j, e);
+          const float product = tile.sums[i][j][e];
+          const float unit = product > 0 ? x.units[row] * std::sqrt(x.norms[row] / product) : x.units[row];
+          x.units[row] = unit;
+          x.norms[row] = unit * unit * product;
+        }
+      }
+    }
+  });
+}
+
+template <class Shape, unsigned kParts>
+void queue_prepare(const MatrixView<float>& x, const float* centre, const SplitRows& to, cudaStream_t stream) {
+  queue_split(x, centre, to, stream);
+  const auto blocks = static_cast<unsigned>(to.padded_rows / Shape::kRows);
+  launch(calibrate<Shape, kParts>, {blocks}, Shape::kThreads, Shape::shared_bytes(kParts), stream, to);
 }
 
 // parts: (gridDim.y, x.rows, columns), of which this writes kTargets columns from `target` on, of the tiles of x that the
@@ -134,23 +176,23 @@ void queue_matvec(const MatrixView<float>& x, const MatrixView<float>& z, const 
   const std::size_t x_tiles = ceil_div<std::size_t>(at_once, Shape::kRows);
   auto* const centre = memory.take<float>(z.cols);
   const SplitRows of_z = take_rows(memory, z.rows, z.cols, Shape::kColumns);
-  const SplitRows room = take_rows(memory, at_once, x.cols, Shape::kRows);
+  const SplitRows room = take_rows(memory, at_once, x.cols, Shape::kColumns);
   auto* const weights = memory.take<float>(kTogether * of_z.padded_rows);
   const std::size_t splits = splits_for(x_tiles, of_z.padded_rows / Shape::kColumns);
   auto* const parts = memory.take<double>(splits * at_once * coef.cols);
   if (memory.only_counts()) return;
 
   queue_centre(z, centre, stream);
-  queue_split(z, centre, of_z, stream);
+  queue_prepare<Shape, kParts>(z, centre, of_z, stream);
   for (std::size_t row = 0; row < x.rows; row += at_once) {
     MatrixView<float> some = x;
     some.data = x.row(row);
     some.rows = x.rows - row < at_once ? x.rows - row : at_once;
     SplitRows of_x = room;
     of_x.rows = some.rows;
-    of_x.padded_rows = round_up<std::size_t>(some.rows, Shape::kRows);
-    queue_split(some, centre, of_x, stream);
-    const dim3 grid{static_cast<unsigned>(of_x.padded_rows / Shape::kRows), static_cast<unsigned>(splits)};
+    of_x.padded_rows = round_up<std::size_t>(some.rows, Shape::kColumns);
+    queue_prepare<Shape, kParts>(some, centre, of_x, stream);
+    const dim3 grid{static_cast<unsigned>(ceil_div<std::size_t>(some.rows, Shape::kRows)), static_cast<unsigned>(splits)};
     for (std::size_t target = 0; target < coef.cols; target += kTogether) {
       const auto blocks = static_cast<unsigned>(ceil_div<std::size_t>(of_z.padded_rows, kThreads));
       launch(gather, {blocks}, kThreads, 0, stream, coef, target, of_z.padded_rows, weights);
@@ -174,12 +216,12 @@ void queue_matrix(const MatrixView<float>& x, const MatrixView<float>& z, Entrie
                   Scratch& memory, cudaStream_t stream) {
   auto* const centre = memory.take<float>(z.cols);
   const SplitRows of_z = take_rows(memory, z.rows, z.cols, Shape::kColumns);
-  const SplitRows of_x = take_rows(memory, x.rows, x.cols, Shape::kRows);
+  const SplitRows of_x = take_rows(memory, x.rows, x.cols, Shape::kColumns);
   if (memory.only_counts()) return;
   queue_centre(z, centre, stream);
-  queue_split(z, centre, of_z, stream);
-  queue_split(x, centre, of_x, stream);
-  const dim3 grid{static_cast<unsigned>(of_x.padded_rows / Shape::kRows),
+  queue_prepare<Shape, kParts>(z, centre, of_z, stream);
+  queue_prepare<Shape, kParts>(x, centre, of_x, stream);
+  const dim3 grid{static_cast<unsigned>(ceil_div<std::size_t>(x.rows, Shape::kRows)),
                   static_cast<unsigned>(std::min(of_z.padded_rows / Shape::kColumns, kMostAcross))};
   launch(matrix<Shape, kParts>, grid, Shape::kThreads, Shape::shared_bytes(kParts), stream, of_x, of_z, entries, gamma, out);
 }
@@ -209,7 +251,7 @@ void with_tiling(Products products, unsigned targets, const Queue& queue) {
 
 void queue_tensor_matrix(const MatrixView<float>& x, const MatrixView<float>& z, Entries entries, float gamma,
                          Products products, float* out, Scratch& memory, cudaStream_t stream) {
-  const float scale = entries == Entries::kernel ? gamma * kLog2E : 1.0F;
+  const float scale = entries == Entries::kernel ? for_exp2(gamma) : 1.0F;
   with_tiling(products, 0, [&]<class Shape, unsigned kParts>() {
     queue_matrix<Shape, kParts>(x, z, entries, scale, out, memory, stream);
   });
@@ -218,7 +260,7 @@ void queue_tensor_matrix(const MatrixView<float>& x, const MatrixView<float>& z,
 void queue_tensor_matvec(const MatrixView<float>& x, const MatrixView<float>& z, const MatrixView<float>& coef,
                          float gamma, Products products, float* out, Scratch& memory, cudaStream_t stream) {
   with_tiling(products, kTogether, [&]<class Shape, unsigned kParts>() {
-    queue_matvec<Shape, kParts>(x, z, coef, gamma * kLog2E, out, memory, stream);
+    queue_matvec<Shape, kParts>(x, z, coef, for_exp2(gamma), out, memory, stream);
   });
 }
 

@@ -37,13 +37,39 @@ def module() -> ModuleType:
 def why_no_kernels() -> str | None:
     """Why the kernels cannot run on a GPU here; None if they can."""
     try:
-        found = module().devices()
+        native = module()
+        found = native.devices()
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError)
         return "this build has none, because no CUDA compiler was found" if missing else f"they do not load: {error}"
     except RuntimeError as error:
         return str(error)
-    return None if found else "there is no GPU"
+    if not found:
+        return "there is no GPU"
+    if not any(runs_on(native.architectures(), capability) for _, capability in found):
+        names = ", ".join(f"{name} ({major}.{minor})" for name, (major, minor) in found)
+        return f"this build is for architectures {native.architectures()}, and there is only: {names}"
+    return None
+
+
+def runs_on(architectures: str, capability: tuple[int, int]) -> bool:
+    """Whether a GPU of a compute capability has code in a build for these architectures, in CMake's words.
+
+    >>> runs_on("80-real 90a-real 120", (8, 6)), runs_on("80-real 90a-real 120", (9, 1)), runs_on("80", (12, 0))
+    (True, False, True)
+    """
+    for architecture in architectures.split():
+        number, _, kind = architecture.partition("-")
+        built = divmod(int(number.removesuffix("a")), 10)
+        if number.endswith("a"):  # for this one and no other
+            fits = built == capability
+        elif kind == "real":
+            fits = built[0] == capability[0] and built <= capability
+        else:
+            fits = built <= capability
+        if fits:
+            return True
+    return False
 
 
 class GpuKernels:
@@ -57,6 +83,11 @@ class GpuKernels:
         if reason := why_no_kernels():
             raise ValueError(
                 f"An array is in a GPU's memory, and ssiqa has no kernels for it: {reason}. Use CPU arrays."
+            )
+        if _library(like) is None:
+            raise ValueError(
+                "An array is in a GPU's memory, and of a library other than torch and CuPy, whose streams are known "
+                "here. Hand it over as torch.from_dlpack(array)."
             )
         self._like, self._device = like, int(like.__dlpack_device__()[1])
 
@@ -131,12 +162,11 @@ def _tensors(*given: Any) -> list[Any]:
 
 def _on_device_of(array: Any) -> AbstractContextManager[Any]:
     """Where the array's library will hand out its memory: torch does so on the current device alone."""
+    if not is_on_gpu(array):
+        return nullcontext()
     device, library = int(array.__dlpack_device__()[1]), _library(array)
-    if library == "torch" and is_on_gpu(array):
-        return sys.modules["torch"].cuda.device(device)  # type: ignore[no-any-return]
-    if library == "cupy":
-        return sys.modules["cupy"].cuda.Device(device)  # type: ignore[no-any-return]
-    return nullcontext()
+    of = library.cuda.device if library.__name__ == "torch" else library.cuda.Device
+    return of(device)  # type: ignore[no-any-return]
 
 
 def _write(out: Any, result: Any) -> None:
@@ -148,17 +178,20 @@ def _write(out: Any, result: Any) -> None:
 
 
 def _stream(like: Any, device: int) -> int:
-    """The current stream of the array's library, as DLPack numbers it; the default one where it has no such notion."""
+    """The current stream of the array's library, as DLPack numbers it."""
     library = _library(like)
-    if library == "torch":
-        return sys.modules["torch"].cuda.current_stream(device).cuda_stream or _DEFAULT_STREAM
-    if library == "cupy":
-        return sys.modules["cupy"].cuda.get_current_stream(device).ptr or _DEFAULT_STREAM
-    return _DEFAULT_STREAM
+    if library.__name__ == "torch":
+        return library.cuda.current_stream(device).cuda_stream or _DEFAULT_STREAM
+    return library.cuda.get_current_stream(device).ptr or _DEFAULT_STREAM
 
 
-def _library(array: Any) -> str:
-    return type(array).__module__.partition(".")[0]
+def _library(array: Any) -> Any:
+    """torch or CuPy, or None. It is imported by now if the array is its own."""
+    for name, kind in (("torch", "Tensor"), ("cupy", "ndarray")):
+        library = sys.modules.get(name)
+        if library is not None and isinstance(array, getattr(library, kind)):
+            return library
+    return None
 
 
 def _require_usable(name: str, numbers: list[float]) -> None:

@@ -124,8 +124,8 @@ def rbf_matvec(
     Returns:
         (n,) or (n, t), or (b, n) or (b, n, t). For float32 an entry is off by at most 1e-5 of the sum of K |coef| in
         its row, for near duplicates and large common offsets alike, on standardised features (192 to 1,280 of them)
-        with gamma up to 4 / d (1 / d where the core runs AMX code, which splits floats into parts). Beyond that the
-        error grows with gamma times the squared distances from the mean of `z`.
+        with gamma up to 4 / d (1 / d where the core runs AMX code, or a GPU its tensor cores, which split floats into
+        parts). Beyond that the error grows with gamma times the squared distances from the mean of `z`.
 
     Raises:
         TypeError: An argument is not an array of float32 or float64, or the dtypes differ.

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -15,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -292,6 +294,30 @@ inline void load_matrices(std::uint32_t (&to)[4], const void* row) {
   for (unsigned i = 0; i < 4; ++i) to[i] = loaded.parts[i];
 }
 
+namespace model {
+
+// What a tensor core adds at once, as measured on such devices: all terms are cut off at some bits below the largest one, and
+// the sum at those of float.
+template <std::size_t kTerms>
+float add_cut_off(float sum, const std::array<float, kTerms>& terms, int bits_below_float) {
+  constexpr int kDigits = std::numeric_limits<float>::digits;
+  float largest = std::abs(sum);
+  for (const float term : terms) largest = std::max(largest, std::abs(term));
+  if (!(largest > 0 && largest < INFINITY)) {
+    for (const float term : terms) sum += term;
+    return sum;
+  }
+  const double last = std::ldexp(1.0, std::ilogb(largest) - (kDigits - 1) - bits_below_float);
+  const double scale = 1 / last;
+  auto total = static_cast<std::int64_t>(sum * scale);
+  for (const float term : terms) total += static_cast<std::int64_t>(term * scale);
+  const auto digits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(std::abs(total))));
+  const std::int64_t unit = std::int64_t{1} << std::max(0, digits - kDigits);
+  return static_cast<float>(static_cast<double>(total / unit * unit) * last);
+}
+
+}  // namespace model
+
 inline void multiply(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
   struct Given {
     std::uint32_t a[4];
@@ -301,24 +327,28 @@ inline void multiply(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_
     float values[4];
   };
   const Given mine{{a[0], a[1], a[2], a[3]}, {b0, b1}};
-  const Sums added = model::together(mine, [](const Given* all) {
+  const Sums added = model::together(mine, [&sums](const Given* all) {
     const unsigned lane = threadIdx.x % 32;
     Sums result{};
     for (unsigned i = 0; i < 4; ++i) {
       const unsigned row = lane / 4 + 8 * (i / 2);
       const unsigned column = 2 * (lane % 4) + i % 2;
-      for (unsigned k = 0; k < 16; ++k) {
-        const unsigned pair = (k % 8) / 2;
-        const std::uint32_t left = all[4 * (row % 8) + pair].a[row / 8 + 2 * (k / 8)];
-        const std::uint32_t right = all[4 * column + pair].b[k / 8];
-        const unsigned shift = 16 * (k % 2);
-        result.values[i] +=
-            from_half(static_cast<std::uint16_t>(left >> shift)) * from_half(static_cast<std::uint16_t>(right >> shift));
+      result.values[i] = sums[i];
+      for (unsigned half = 0; half < 2; ++half) {
+        std::array<float, 8> terms;
+        for (unsigned k = 0; k < 8; ++k) {
+          const std::uint32_t left = all[4 * (row % 8) + k / 2].a[row / 8 + 2 * half];
+          const std::uint32_t right = all[4 * column + k / 2].b[half];
+          const unsigned shift = 16 * (k % 2);
+          terms[k] =
+              from_half(static_cast<std::uint16_t>(left >> shift)) * from_half(static_cast<std::uint16_t>(right >> shift));
+        }
+        result.values[i] = model::add_cut_off(result.values[i], terms, 1);
       }
     }
     return result;
   });
-  for (unsigned i = 0; i < 4; ++i) sums[i] += added.values[i];
+  std::copy_n(added.values, 4, sums);
 }
 
 inline float exp2_fast(float x) { return std::exp2(x); }

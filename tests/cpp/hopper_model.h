@@ -94,7 +94,9 @@ inline void compute(const Product& product) {
       for (unsigned low = 0; low < 2; ++low) {
         float& sum = product.sums[j][2 * high + low];
         if (!product.add) sum = 0;
-        for (unsigned k = 0; k < 16; ++k) sum += a[k] * element(product.b, 8 * j + 2 * (lane % 4) + low, k);
+        std::array<float, 16> terms;
+        for (unsigned k = 0; k < 16; ++k) terms[k] = a[k] * element(product.b, 8 * j + 2 * (lane % 4) + low, k);
+        sum = add_cut_off(sum, terms, 2);
       }
     }
   }

@@ -78,7 +78,7 @@ def test_matrices(n: int, m: int, d: int, dtype: torch.dtype) -> None:
     assert largest(distances.cpu().double() - exact(kernels.squared_distances, x, y)) <= 20 * d * tolerance
     assert largest(kernel.cpu().double() - exact(kernels.rbf_kernel, x, y, gamma=gamma)) <= tolerance
     own = kernels.rbf_kernel(x, gamma=gamma)
-    assert largest(own.diagonal() - 1) <= tolerance
+    assert largest(own.diagonal() - 1) == 0
     assert torch.equal(own, kernels.rbf_kernel(x, gamma=gamma))
 
 
@@ -170,6 +170,19 @@ def test_work_is_queued_on_the_current_stream() -> None:
         assert not done.query(), "the call waited for the GPU"
     torch.cuda.synchronize()
     assert torch.equal(found, expected)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is one GPU")
+def test_arrays_on_another_gpu_than_the_current_one() -> None:
+    x, coef = normal(900, 200), normal(900, 2, seed=1)
+    there = x.to("cuda:1"), coef.to("cuda:1")
+    found = kernels.rbf_matvec(there[0], there[0], there[1], gamma=0.01)
+    assert found.device == there[0].device
+    assert torch.equal(found.cpu(), kernels.rbf_matvec(x, x, coef, gamma=0.01).cpu())
+    factor = kernels.krr_factor(there[0], gamma=0.01, alpha=0.1)
+    assert torch.equal(factor.solve(there[1]).cpu(), kernels.krr_factor(x, gamma=0.01, alpha=0.1).solve(coef).cpu())
+    picked = kernels.smallest_difference(there[1][:, 0], there[1][:, 1], 9)
+    assert torch.equal(picked.cpu(), kernels.smallest_difference(coef[:, 0].cpu(), coef[:, 1].cpu(), 9))
 
 
 def test_arrays_in_different_memories() -> None:
