@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,13 @@ class Build:
     def architectures(self) -> str:
         return "80-real 86-real 90a-real 120"
 
+    def Gpu(self, device: int, stream: int) -> tuple[int, int]:
+        return device, stream
+
+    def smallest_difference(self, *given: Any) -> None:
+        self.place, allocate = given[-2:]
+        self.scratch = allocate(7)
+
 
 @pytest.fixture
 def build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -72,7 +81,7 @@ def build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         ([], "there is no GPU"),
         (
             [(7, 5)],
-            r"this build is for architectures 80-real 86-real 90a-real 120, and there is only: NVIDIA X \(7.5\)",
+            r"this build is for architectures 80-real 86-real 90a-real 120, not for NVIDIA X \(7.5\)",
         ),
         ([(7, 5), (8, 9)], None),
         ([(9, 0)], None),
@@ -92,6 +101,54 @@ def test_a_gpu_that_a_build_is_not_for(reason: str | None) -> None:
 def test_arrays_whose_stream_is_not_known() -> None:
     with pytest.raises(ValueError, match=r"of a library other than torch and CuPy.*torch\.from_dlpack"):
         kernels.rbf_kernel(OnGpu(), gamma=1.0)
+
+
+@pytest.mark.parametrize("build", [[(7, 5), (8, 9)]], indirect=True)
+@pytest.mark.usefixtures("build")
+def test_an_array_on_the_one_gpu_that_has_no_code() -> None:
+    with pytest.raises(ValueError, match=r"has no kernels for it: this build is for .*, not for NVIDIA X \(7\.5\)"):
+        kernels.rbf_kernel(OnGpu(), gamma=1.0)
+
+
+def test_arrays_of_cupy_are_computed_on_their_device_and_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    native, entered = Build((8, 0), (8, 0)), []
+
+    class Device(nullcontext[None]):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            entered.append(number)
+
+    class Vector(OnGpu):
+        shape = (2,)
+        device = Device(1)
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return 2, 1
+
+    cuda = SimpleNamespace(Device=Device, get_current_stream=lambda: SimpleNamespace(ptr=77))
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(__name__="cupy", ndarray=Vector, cuda=cuda))
+    monkeypatch.setattr(gpu, "module", lambda: native)
+    gpu.why_no_kernels.cache_clear()
+    kernels.smallest_difference(Vector(), Vector(), 1)
+    gpu.why_no_kernels.cache_clear()
+    assert native.place == (1, 77)
+    assert native.scratch.shape == (7,)
+    assert entered == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("architectures", "runs"),
+    [
+        ("native", True),
+        ("all-major", True),
+        ("100f", False),
+        ("120f-real", True),
+        ("120a", False),
+        ("89-virtual", True),
+    ],
+)
+def test_what_architectures_mean(architectures: str, runs: bool) -> None:
+    assert gpu.runs_on(architectures, (12, 1)) == runs
 
 
 def test_the_module_is_not_loaded_for_arrays_of_the_cpu() -> None:

@@ -142,6 +142,9 @@ __device__ inline void multiply(float (&sums)[4], const std::uint32_t (&a)[4], s
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// The product rounded to float, also where it is added to something at once.
+__device__ inline float times(float a, float b) { return __fmul_rn(a, b); }
+
 // 2^x, right to 2 units in the last place.
 __device__ inline float exp2_fast(float x) {
   float result;

@@ -14,8 +14,8 @@ inline constexpr unsigned kPieces = kRowBytes / 16;  // what is copied, and read
 
 struct SplitRows {
   std::uint16_t* parts[2];  // high and low, each depth by padded_rows, as `place` says
-  float* units;             // padded_rows: what the parts of a row are in units of, a power of 2
-  float* norms;             // padded_rows: |row|^2 in squares of them
+  float* units;             // padded_rows: what the parts of a row are in units of, powers of 2 as they are split
+  float* norms;             // padded_rows: |row|^2, as they are split in squares of the units
   std::size_t rows;
   std::size_t padded_rows;
   std::size_t depth;

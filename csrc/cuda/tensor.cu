@@ -28,7 +28,7 @@ float for_exp2(float gamma) {
 
 // -gamma |x - z|^2, at most 0; what is not a number stays that. The product is in units of the rows.
 __device__ float power(float product, float gamma, float x_unit, float z_unit, float x_norm, float z_norm) {
-  const float exponent = gamma * (2 * x_unit * z_unit * product - (x_norm + z_norm));
+  const float exponent = gamma * (2 * times(product * x_unit, z_unit) - (x_norm + z_norm));
   return exponent > 0 ? 0.0F : exponent;
 }
 
@@ -37,9 +37,9 @@ constexpr std::size_t totals_bytes(unsigned targets) {
   return std::size_t{Shape::kAcross} * Shape::kRows * targets * sizeof(double);
 }
 
-// Tensor cores cut off what does not fit into a sum, so that products come out too small by a few 1e-6 of themselves, by much
-// the same for rows of one depth. How much that is a row's product with itself tells, made as all others are: units are
-// enlarged to make up for it. Norms, in the end, are those products.
+// Tensor cores cut off what does not fit into a sum, so that products come out too small. By how much a row's product with
+// itself tells, made as all others are: the row's unit is enlarged to make up for it, and its norm is that product, so that
+// rows which are the same are at distance 0. Near rows' products lose a little more than that, and far ones' less.
 template <class Shape, unsigned kParts>
 __global__ void __launch_bounds__(Shape::kThreads, 1) calibrate(SplitRows x) {
   static_assert(Shape::kColumns % Shape::kRows == 0);
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1) calibrate(SplitRows x) {
           const float product = tile.sums[i][j][e];
           const float unit = product > 0 ? x.units[row] * std::sqrt(x.norms[row] / product) : x.units[row];
           x.units[row] = unit;
-          x.norms[row] = unit * unit * product;
+          x.norms[row] = product * unit * unit;
         }
       }
     }

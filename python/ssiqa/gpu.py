@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
@@ -34,8 +35,8 @@ def module() -> ModuleType:
 
 
 @functools.cache  # counting devices takes longer than a small kernel
-def why_no_kernels() -> str | None:
-    """Why the kernels cannot run on a GPU here; None if they can."""
+def why_no_kernels(device: int | None = None) -> str | None:
+    """Why the kernels cannot run on a GPU here, or on any of them; None if they can."""
     try:
         native = module()
         found = native.devices()
@@ -46,9 +47,10 @@ def why_no_kernels() -> str | None:
         return str(error)
     if not found:
         return "there is no GPU"
-    if not any(runs_on(native.architectures(), capability) for _, capability in found):
-        names = ", ".join(f"{name} ({major}.{minor})" for name, (major, minor) in found)
-        return f"this build is for architectures {native.architectures()}, and there is only: {names}"
+    asked = found if device is None else found[device : device + 1]
+    if not any(runs_on(native.architectures(), capability) for _, capability in asked):
+        names = ", ".join(f"{name} ({major}.{minor})" for name, (major, minor) in asked)
+        return f"this build is for architectures {native.architectures()}, not for {names}"
     return None
 
 
@@ -59,11 +61,14 @@ def runs_on(architectures: str, capability: tuple[int, int]) -> bool:
     (True, False, True)
     """
     for architecture in architectures.split():
-        number, _, kind = architecture.partition("-")
-        built = divmod(int(number.removesuffix("a")), 10)
-        if number.endswith("a"):  # for this one and no other
+        words = re.fullmatch(r"(\d+)(\d)([af]?)(-real|-virtual)?", architecture)
+        if words is None:
+            return True  # such as native: that is for the GPUs here
+        major, minor, only, kind = words.groups()
+        built = int(major), int(minor)
+        if only == "a":  # for this one and no other
             fits = built == capability
-        elif kind == "real":
+        elif only == "f" or kind == "-real":
             fits = built[0] == capability[0] and built <= capability
         else:
             fits = built <= capability
@@ -80,16 +85,12 @@ class GpuKernels:
     """
 
     def __init__(self, like: Any) -> None:
-        if reason := why_no_kernels():
+        self._like, self._device = like, int(like.__dlpack_device__()[1])
+        if reason := why_no_kernels(self._device):
             raise ValueError(
                 f"An array is in a GPU's memory, and ssiqa has no kernels for it: {reason}. Use CPU arrays."
             )
-        if _library(like) is None:
-            raise ValueError(
-                "An array is in a GPU's memory, and of a library other than torch and CuPy, whose streams are known "
-                "here. Hand it over as torch.from_dlpack(array)."
-            )
-        self._like, self._device = like, int(like.__dlpack_device__()[1])
+        _library(like)
 
     def squared_distances(self, x: Any, y: Any, out: Any) -> None:
         self._queue("squared_distances", x, x if y is None else y, out)
@@ -126,7 +127,7 @@ class GpuKernels:
         """On the stream that is current now: a factor may be asked from another one than it was made on."""
         native = module()
         with _on_device_of(self._like):
-            there = native.Gpu(self._device, _stream(self._like, self._device))
+            there = native.Gpu(self._device, _stream(self._like))
             getattr(native, name)(*given, there, self._allocate)
 
     def _allocate(self, size: int) -> Any:
@@ -164,9 +165,9 @@ def _on_device_of(array: Any) -> AbstractContextManager[Any]:
     """Where the array's library will hand out its memory: torch does so on the current device alone."""
     if not is_on_gpu(array):
         return nullcontext()
-    device, library = int(array.__dlpack_device__()[1]), _library(array)
+    library = _library(array)
     of = library.cuda.device if library.__name__ == "torch" else library.cuda.Device
-    return of(device)  # type: ignore[no-any-return]
+    return of(int(array.__dlpack_device__()[1]))  # type: ignore[no-any-return]
 
 
 def _write(out: Any, result: Any) -> None:
@@ -177,21 +178,28 @@ def _write(out: Any, result: Any) -> None:
     torch.cuda.current_stream(result.device).synchronize()
 
 
-def _stream(like: Any, device: int) -> int:
-    """The current stream of the array's library, as DLPack numbers it."""
+def _stream(like: Any) -> int:
+    """The stream that is current in the array's library, on the current device, as DLPack numbers it."""
     library = _library(like)
     if library.__name__ == "torch":
-        return library.cuda.current_stream(device).cuda_stream or _DEFAULT_STREAM
-    return library.cuda.get_current_stream(device).ptr or _DEFAULT_STREAM
+        return library.cuda.current_stream().cuda_stream or _DEFAULT_STREAM
+    return library.cuda.get_current_stream().ptr or _DEFAULT_STREAM
 
 
 def _library(array: Any) -> Any:
-    """torch or CuPy, or None. It is imported by now if the array is its own."""
+    """torch or CuPy, whichever the array is of; it is imported by now.
+
+    Raises:
+        ValueError: It is of neither.
+    """
     for name, kind in (("torch", "Tensor"), ("cupy", "ndarray")):
         library = sys.modules.get(name)
         if library is not None and isinstance(array, getattr(library, kind)):
             return library
-    return None
+    raise ValueError(
+        "An array is in a GPU's memory, and of a library other than torch and CuPy, whose streams are known here. Hand "
+        "it over as torch.from_dlpack(array)."
+    )
 
 
 def _require_usable(name: str, numbers: list[float]) -> None:

@@ -250,9 +250,10 @@ void launch(void (*kernel)(Parameters...), dim3 grid, unsigned threads, std::siz
 
 namespace model {
 inline std::size_t most_shared = std::size_t{99} << 10U;
+inline std::size_t multiprocessors = 2;
 }
 inline std::size_t most_shared() { return model::most_shared; }
-inline std::size_t multiprocessors() { return 2; }
+inline std::size_t multiprocessors() { return model::multiprocessors; }
 
 inline char* dynamic_shared() { return model::Block::current->shared(); }
 
@@ -301,12 +302,13 @@ namespace model {
 template <std::size_t kTerms>
 float add_cut_off(float sum, const std::array<float, kTerms>& terms, int bits_below_float) {
   constexpr int kDigits = std::numeric_limits<float>::digits;
+  float plain = sum;
   float largest = std::abs(sum);
-  for (const float term : terms) largest = std::max(largest, std::abs(term));
-  if (!(largest > 0 && largest < INFINITY)) {
-    for (const float term : terms) sum += term;
-    return sum;
+  for (const float term : terms) {
+    plain += term;
+    largest = std::max(largest, std::abs(term));
   }
+  if (largest == 0 || !std::isfinite(plain)) return plain;
   const double last = std::ldexp(1.0, std::ilogb(largest) - (kDigits - 1) - bits_below_float);
   const double scale = 1 / last;
   auto total = static_cast<std::int64_t>(sum * scale);
@@ -350,6 +352,8 @@ inline void multiply(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_
   });
   std::copy_n(added.values, 4, sums);
 }
+
+inline float times(float a, float b) { return a * b; }
 
 inline float exp2_fast(float x) { return std::exp2(x); }
 

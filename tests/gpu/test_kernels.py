@@ -130,6 +130,8 @@ def test_what_is_no_number_is_passed_on(size: tuple[int, int, int]) -> None:
     assert found.sum() == 1
     z[0, 0] = torch.nan
     assert kernels.rbf_matvec(x, z, coef, gamma=0.1).isnan().all()
+    kernel = kernels.rbf_kernel(x, z, gamma=0.1).isnan().cpu()
+    assert torch.equal(kernel, (torch.arange(len(x)) == 3)[:, None] | (torch.arange(len(z)) == 0))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
