@@ -36,6 +36,19 @@ struct Tile {
     }
   }
 
+  // Calls visit(row, column, sum) for each, with its place in the block's tile.
+  template <class Visit>
+  __device__ void each(const Visit& visit) const {
+#pragma unroll
+    for (unsigned i = 0; i < kDown; ++i) {
+#pragma unroll
+      for (unsigned j = 0; j < kAcross; ++j) {
+#pragma unroll
+        for (unsigned e = 0; e < 4; ++e) visit(row(i, e), column(j, e), sums[i][j][e]);
+      }
+    }
+  }
+
   // Where sums[i][j][e] is in the block's tile.
   static __device__ unsigned row(unsigned i, unsigned e) {
     return threadIdx.x / kWarp / Shape::kAcross * Shape::kWarpRows + 16 * i + 8 * (e / 2) + threadIdx.x % kWarp / 4;

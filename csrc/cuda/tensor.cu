@@ -47,22 +47,13 @@ __global__ void __launch_bounds__(Shape::kThreads, 1) calibrate(SplitRows x) {
   const std::size_t z_tile = blockIdx.x / kTilesInColumns;
   const unsigned begin = blockIdx.x % kTilesInColumns * Shape::kRows;
   multiply_rows<Shape, kParts>(x, blockIdx.x, x, z_tile, z_tile + 1, [&](std::size_t, const Tile<Shape>& tile) {
-    using Of = Tile<Shape>;
-#pragma unroll
-    for (unsigned i = 0; i < Of::kDown; ++i) {
-#pragma unroll
-      for (unsigned j = 0; j < Of::kAcross; ++j) {
-#pragma unroll
-        for (unsigned e = 0; e < 4; ++e) {
-          if (begin + Of::row(i, e) != Of::column(j, e)) continue;
-          const std::size_t row = z_tile * Shape::kColumns + Of::column(j, e);
-          const float product = tile.sums[i][j][e];
-          const float unit = product > 0 ? x.units[row] * std::sqrt(x.norms[row] / product) : x.units[row];
-          x.units[row] = unit;
-          x.norms[row] = product * unit * unit;
-        }
-      }
-    }
+    tile.each([&](unsigned down, unsigned across, float product) {
+      if (begin + down != across) return;
+      const std::size_t row = z_tile * Shape::kColumns + across;
+      const float unit = product > 0 ? x.units[row] * std::sqrt(x.norms[row] / product) : x.units[row];
+      x.units[row] = unit;
+      x.norms[row] = product * unit * unit;
+    });
   });
 }
 
@@ -140,22 +131,13 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   const std::size_t first = tiles * blockIdx.y / gridDim.y;
   const std::size_t last = tiles * (blockIdx.y + 1) / gridDim.y;
   multiply_rows<Shape, kParts>(x, blockIdx.x, z, first, last, [&](std::size_t z_tile, const Tile<Shape>& tile) {
-    using Of = Tile<Shape>;
-#pragma unroll
-    for (unsigned i = 0; i < Of::kDown; ++i) {
-#pragma unroll
-      for (unsigned j = 0; j < Of::kAcross; ++j) {
-#pragma unroll
-        for (unsigned e = 0; e < 4; ++e) {
-          const std::size_t row = std::size_t{blockIdx.x} * Shape::kRows + Of::row(i, e);
-          const std::size_t column = z_tile * Shape::kColumns + Of::column(j, e);
-          if (row >= x.rows || column >= z.rows) continue;
-          const float exponent =
-              power(tile.sums[i][j][e], gamma, x.units[row], z.units[column], x.norms[row], z.norms[column]);
-          out[row * z.rows + column] = entries == Entries::kernel ? exp2_fast(exponent) : -exponent;
-        }
-      }
-    }
+    tile.each([&](unsigned down, unsigned across, float product) {
+      const std::size_t row = std::size_t{blockIdx.x} * Shape::kRows + down;
+      const std::size_t column = z_tile * Shape::kColumns + across;
+      if (row >= x.rows || column >= z.rows) return;
+      const float exponent = power(product, gamma, x.units[row], z.units[column], x.norms[row], z.norms[column]);
+      out[row * z.rows + column] = entries == Entries::kernel ? exp2_fast(exponent) : -exponent;
+    });
   });
 }
 

@@ -49,9 +49,13 @@ def why_no_kernels(device: int | None = None) -> str | None:
         return "there is no GPU"
     asked = found if device is None else found[device : device + 1]
     if not any(runs_on(native.architectures(), capability) for _, capability in asked):
-        names = ", ".join(f"{name} ({major}.{minor})" for name, (major, minor) in asked)
-        return f"this build is for architectures {native.architectures()}, not for {names}"
+        return f"this build is for architectures {native.architectures()}, not for {names(asked)}"
     return None
+
+
+def names(devices: list[tuple[str, tuple[int, int]]]) -> str:
+    """GPUs by name and compute capability."""
+    return ", ".join(f"{name} ({major}.{minor})" for name, (major, minor) in devices)
 
 
 def runs_on(architectures: str, capability: tuple[int, int]) -> bool:

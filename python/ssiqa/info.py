@@ -62,8 +62,7 @@ def _gpu_kernels() -> str:
     if reason := gpu.why_no_kernels():
         return f"on the CPU only, {reason}"
     native = gpu.module()
-    names = ", ".join(f"{name} ({major}.{minor})" for name, (major, minor) in native.devices())
-    return f"on {names}, built with {native.compiler()} for {native.architectures()}"
+    return f"on {gpu.names(native.devices())}, built with {native.compiler()} for {native.architectures()}"
 
 
 def _network_device() -> str:
