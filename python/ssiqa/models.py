@@ -48,7 +48,7 @@ class QualityModel(nn.Module):
         read = sum(reader.widths)
         self.feature_dim = feature_dim or read
         self.reader = reader
-        self._widths = reader.widths if reader.depths else ()
+        self._widths, self._parts = reader.widths if reader.depths else (), reader.parts
         self.own_share = own_share
         self.standard: Standard | nn.Identity = Standard(reader.widths) if len(reader.widths) > 1 else nn.Identity()
         self.projection = nn.Linear(read, feature_dim, bias=False) if feature_dim else nn.Identity()
@@ -75,7 +75,7 @@ class QualityModel(nn.Module):
         average.
         """
         own = self.own(read).mean(1)
-        photos = pool_moments(read, self._widths) if self._widths else read.mean(1)
+        photos = pool_moments(read, self._widths, self._parts) if self._widths else read.mean(1)
         features: Tensor = self.projection(self.standard(photos))
         return features, own
 

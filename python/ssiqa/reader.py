@@ -32,30 +32,37 @@ _NOTICE: ContextVar[Callable[[Tensor], None] | None] = ContextVar("notice", defa
 fx.wrap("moments")
 
 
-def moments(activations: Tensor, channels_last: bool) -> Tensor:
-    """Mean and standard deviation of each channel over all places, float32 ``(n, 2 C)``.
+def moments(activations: Tensor, channels_last: bool, prefix: int = 0) -> Tensor:
+    """Mean and standard deviation of each channel over all places, and the class token if there is one: float32
+    ``(n, 2 C)``, or ``(n, 3 C)``.
 
     Args:
         activations: ``(n, C, H, W)``, tokens ``(n, T, C)``, or ``(n, H, W, C)``.
         channels_last: Whether four axes are the last of these.
+        prefix: Tokens before those of places, the class token first; 0: there is none.
     """
-    places = {3: [1], 4: [1, 2] if channels_last else [2, 3]}[activations.ndim]
-    variance, mean = torch.var_mean(activations.float(), dim=places, correction=0)
-    return torch.cat([mean, (variance + 1e-6).sqrt()], 1)
+    axes = {3: [1], 4: [1, 2] if channels_last else [2, 3]}[activations.ndim]
+    places = activations[:, prefix:] if prefix else activations
+    variance, mean = torch.var_mean(places.float(), dim=axes, correction=0)
+    class_token = [activations[:, 0].float()] if prefix else []
+    return torch.cat([mean, (variance + 1e-6).sqrt(), *class_token], 1)
 
 
-def pool_moments(read: Tensor, widths: Sequence[int]) -> Tensor:
-    """Means and standard deviations of several crops of a photo to those over all their places.
+def pool_moments(read: Tensor, widths: Sequence[int], parts: int) -> Tensor:
+    """Means and standard deviations of several crops of a photo to those over all their places; of class tokens the
+    mean.
 
     Args:
-        read: ``(n, crops, sum of widths)``, for each depth means and standard deviations of as many channels.
-        widths: Number of both together, for each depth.
+        read: ``(n, crops, sum of widths)``, for each depth what :func:`moments` gives.
+        widths: Of each depth.
+        parts: Of which a depth consists: 2, or with the class token 3.
     """
     pooled = []
     for depth in torch.split(read.float(), list(widths), dim=2):
-        means, deviations = depth.chunk(2, dim=2)
+        means, deviations, *class_tokens = depth.chunk(parts, dim=2)
         mean = means.mean(1)
         pooled += [mean, (deviations.square() + (means - mean[:, None]).square()).mean(1).sqrt()]
+        pooled += [tokens.mean(1) for tokens in class_tokens]
     return torch.cat(pooled, 1)
 
 
@@ -96,6 +103,7 @@ class Reader(nn.Module):
         depths: Whether it is read at several depths.
         decoder: What reads its tokens, if something does.
         widths: How many features each depth gives; the pooled output is one depth.
+        parts: Of which a depth consists, as wide as each other: mean, deviation, and the class token if there is one.
     """
 
     def __init__(self, name: str, backbone: nn.Module, depths: bool = False, queries: int = 0) -> None:
@@ -103,7 +111,8 @@ class Reader(nn.Module):
         Args:
             name: For messages.
             backbone: Looked through once, on a black image of the size it was trained on.
-            depths: Read mean and deviation of the activations of several layers, instead of the pooled output.
+            depths: Read mean and deviation of the activations of several layers, and the class token if each layer
+                hands it on, instead of the pooled output.
             queries: Read its tokens by a decoder with so many queries, instead of the pooled output; 0 for none.
 
         Raises:
@@ -114,6 +123,7 @@ class Reader(nn.Module):
         self.depths = depths
         self.decoder: Decoder | None = None
         self._features = _Features(backbone) if depths or queries else nn.Identity()
+        self._prefix = 0
         self._channels_last = str(getattr(backbone, "output_fmt", "")) == "NHWC"
         trained: Any = backbone.pretrained_cfg
         training = backbone.training
@@ -131,6 +141,7 @@ class Reader(nn.Module):
         if queries:
             prefix: Any = backbone.num_prefix_tokens
             self.decoder = Decoder(width, prefix, queries)
+        self.parts = 3 if self._prefix else 2
 
     def forward(self, crops: Tensor) -> Tensor:
         """Normalised ``(n, 3, crop, crop)`` to ``(n, sum of widths)``."""
@@ -144,17 +155,25 @@ class Reader(nn.Module):
 
     def _read(self, crops: Tensor) -> list[Tensor]:
         depths: list[Tensor] = []
+        # At once: activations of all layers together would be much to hold, and nowhere to cut between them.
+        self._listen(crops, lambda layer: depths.append(moments(layer, self._channels_last, self._prefix)))
+        return depths
 
-        def notice(activations: Tensor) -> None:
-            depths.append(moments(activations, self._channels_last))
-
+    def _listen(self, crops: Tensor, notice: Callable[[Tensor], None]) -> None:
         token = _NOTICE.set(notice)
         try:
             last = self._features(crops)
         finally:
             _NOTICE.reset(token)
         notice(last)
-        return depths
+
+    def _tokens_before_places(self, image: Tensor) -> int:
+        """If they are in each layer's output, the class token first."""
+        shapes: list[torch.Size] = []
+        self._listen(image, lambda layer: shapes.append(layer.shape))
+        alike = len(shapes[-1]) == 3 and all(shape == shapes[-1] for shape in shapes)
+        has_class_token = getattr(self.backbone, "cls_token", None) is not None
+        return int(getattr(self.backbone, "num_prefix_tokens", 0)) if alike and has_class_token else 0
 
     def _width_of_tokens(self, image: Tensor) -> int:
         if getattr(self.backbone, "num_prefix_tokens", 0) < 1:
@@ -165,6 +184,7 @@ class Reader(nn.Module):
         if self.depths:
             for layer in _evenly(_layers(self.backbone), MOST_LAYERS):
                 self.backbone.get_submodule(layer).register_forward_hook(_leave)
+            self._prefix = self._tokens_before_places(image)
             return tuple(depth.shape[1] for depth in self._read(image))
         pooled = self(image)
         if not isinstance(pooled, Tensor) or pooled.ndim != 2:

@@ -41,6 +41,9 @@ def test_moments_are_those_of_each_channel() -> None:
     assert torch.allclose(moments(images.permute(0, 2, 3, 1), channels_last=True), found, atol=1e-6)
     tokens = images.flatten(2).transpose(1, 2)
     assert torch.allclose(moments(tokens, channels_last=False), found, atol=1e-6)
+    before = torch.randn(3, 2, 5)
+    found = torch.cat([found, before[:, 0]], 1)
+    assert torch.allclose(moments(torch.cat([before, tokens], 1), False, prefix=2), found, atol=1e-6)
 
 
 @given(st.integers(1, 4), st.integers(1, 4))
@@ -53,7 +56,15 @@ def test_pooled_moments_are_those_of_one_image(rows: int, columns: int) -> None:
         torch.cat([moments(part, channels_last=False) for part in parts], 1)
         for parts in zip(*(_tiles(image) for image in images), strict=True)
     ]
-    assert torch.allclose(pool_moments(torch.stack(tiles, 1), (8, 14)), whole, atol=1e-4)
+    assert torch.allclose(pool_moments(torch.stack(tiles, 1), (8, 14), 2), whole, atol=1e-4)
+
+
+def test_pooled_class_tokens_are_their_mean() -> None:
+    read = torch.randn(2, 4, 9 + 6)
+    found = pool_moments(read, (9, 6), 3)
+    assert torch.allclose(found[:, 6:9], read[:, :, 6:9].mean(1))
+    assert torch.allclose(found[:, 13:], read[:, :, 13:].mean(1))
+    assert torch.allclose(found[:, 9:13], pool_moments(read[:, :, 9:13], (4,), 2))
 
 
 def _tiles(image: torch.Tensor) -> list[torch.Tensor]:
@@ -88,6 +99,30 @@ def test_depths_are_the_outputs_of_the_layers() -> None:
         for depth, layer in zip(found, ("layer1", "layer2", "layer3", "layer4"), strict=True):
             x = getattr(backbone, layer)(x)
             assert torch.allclose(depth, moments(x, channels_last=False), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "before"),
+    [
+        ("test_vit", {}, 1),
+        ("deit_tiny_distilled_patch16_224", {"depth": 3}, 2),
+        ("vit_small_patch16_224", {"depth": 3, "reg_tokens": 3}, 4),
+        ("vit_small_patch16_224", {"depth": 3, "class_token": False, "global_pool": "avg"}, None),
+        ("cait_xxs24_224", {"depth": 3}, None),  # which has a class token in its last layers alone
+    ],
+)
+def test_class_tokens_are_read_at_each_depth(name: str, given: dict[str, Any], before: int | None) -> None:
+    backbone = timm.create_model(name, pretrained=False, num_classes=0, **given).eval()
+    reader = Reader(name, backbone, depths=True).eval()
+    crops = crops_for(backbone)
+    with torch.no_grad():
+        tokens, read = backbone.forward_features(crops), reader(crops)
+    last = tokens[:, before or 0 :]
+    expected = [last.mean(1), (last.var(1, correction=0) + 1e-6).sqrt()]
+    assert reader.parts == (2 if before is None else 3)
+    expected += [] if before is None else [tokens[:, 0]]
+    assert torch.allclose(read[:, -reader.widths[-1] :], torch.cat(expected, 1), atol=1e-5)
+    assert reader.widths == (reader.parts * tokens.shape[2],) * len(reader.widths)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -191,8 +226,10 @@ def test_a_run_with_a_decoder(
     assert np.isfinite(run.student.score(sorted(unlabeled.glob("*.png")))).all()
 
 
-def test_runs_without_a_decoder_are_what_they_were() -> None:
-    assert "queries" not in make_config().identity()["settings"]
+def test_runs_without_later_settings_are_what_they_were() -> None:
+    settings = make_config().identity()["settings"]
+    assert not {"queries", "crop_rows"} & settings.keys()
+    assert not {"crops", "weight_decay", "clip"} & settings["teacher"].keys()
     assert make_config(depths=False, queries=6).identity()["settings"]["queries"] == 6
     with pytest.raises(SsiqaError, match="A decoder reads the last layer alone"):
         make_config(queries=6)
