@@ -16,17 +16,25 @@ PRESETS = ("default", "paper")
 SCHEMA = 5
 """Of what a run keeps; a run is only continued by the same."""
 
+_ADDED: dict[str, Any] = {"queries": 0, "crop_rows": False}
+_ADDED_TO_SCHEDULES: dict[str, Any] = {"crops": 1, "weight_decay": 0.0, "clip": 0.0}
+# What runs do without that were made before there was such a setting.
+
 
 @dataclass(frozen=True)
 class Schedule:
     """How long and how fast one training runs.
 
     Attributes:
-        epochs: Passes over the photos; each photo gives one fresh crop a pass.
+        epochs: Passes over the photos.
         lr: Adam's learning rate after warm-up.
         decay_every: Epochs, counted from the end of warm-up, after which the rate falls to a tenth, again and again.
         warmup_epochs: Leading epochs over which the rate rises linearly, step by step.
         batch_size: Crops in an optimiser step.
+        crops: Fresh random crops that a photo gives in a pass.
+        weight_decay: Decoupled, as AdamW has it (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR
+            2019).
+        clip: Norm beyond which the gradients of a step are scaled down; 0: they are not.
 
     Raises:
         SsiqaError: A value is out of range.
@@ -37,10 +45,16 @@ class Schedule:
     decay_every: int
     warmup_epochs: int = 0
     batch_size: int = 32
+    crops: int = 1
+    weight_decay: float = 0.0
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("decay_every", 1), ("warmup_epochs", 0), ("batch_size", 1)):
+        for name, low in (("epochs", 1), ("decay_every", 1), ("warmup_epochs", 0), ("batch_size", 1), ("crops", 1)):
             _require_whole(name, getattr(self, name), low)
+        for name in ("weight_decay", "clip"):
+            if getattr(self, name):
+                _require_number(name, getattr(self, name), 0, inf)
         _require_number("lr", self.lr, 0, inf)
 
     def rate(self, epoch: int, progress: float) -> float:
@@ -70,6 +84,8 @@ class Config:
         grid: A photo is scored by ``grid * grid`` crops, evenly spread; 0: whole, or where the network takes one size
             alone by as few crops as cover it.
         weak_crops: Random crops per photo that are pooled into its features; 0: those by which it is scored.
+        crop_rows: The regression is fitted to each random crop by itself, with its photo's label, and a pseudo-label is
+            the mean over a photo's crops; of more than 20,000 crops, n, every ``n // 20000``-th is learnt.
         holdout: Share (0..1, exclusive) of A that is never trained on.
         blocks: N, the number of blocks that B is cut into.
         replay_every: K1 and K2 of SDK-Sample, a pair, or one number for both: one exemplar for this many photos of A,
@@ -99,6 +115,7 @@ class Config:
     weak_crops: int
     weights: str | None = None
     queries: int = 0
+    crop_rows: bool = False
     feature_dim: int = 0
     holdout: float = 0.2
     blocks: int = 3
@@ -121,7 +138,7 @@ class Config:
             raise SsiqaError(
                 f"replay_every is {self.replay_every!r}; it must be a whole number, 0 or more, or a pair of them."
             )
-        for name in ("krr", "depths", "probe_head"):
+        for name in ("krr", "depths", "probe_head", "crop_rows"):
             if not isinstance(getattr(self, name), bool):
                 raise SsiqaError(f"{name} is {getattr(self, name)!r}; it must be True or False.")
         if not isinstance(self.teacher, Schedule):
@@ -140,6 +157,11 @@ class Config:
             raise SsiqaError("A projection is of the pooled output; set feature_dim=0, or depths=False.")
         if self.depths and self.queries:
             raise SsiqaError("A decoder reads the last layer alone; set queries=0, or depths=False.")
+        if self.crop_rows and (self.student is None or not self.weak_crops):
+            raise SsiqaError(
+                "A regression on single crops takes random ones, and a student that is trained; "
+                "set weak_crops and student=ssiqa.Schedule(...), or crop_rows=False."
+            )
         if self.teacher_share:
             _require_number("teacher_share", self.teacher_share, 0, 1)
         if self.tolerance:
@@ -152,6 +174,11 @@ class Config:
         """K1, of A, and K2, of earlier blocks."""
         return self.replay_every if isinstance(self.replay_every, tuple) else (self.replay_every, self.replay_every)
 
+    @property
+    def rows_per_photo(self) -> int:
+        """Rows that a photo gives to the regression."""
+        return self.weak_crops if self.crop_rows else 1
+
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same run, as JSON values; a weight file counts by what it holds.
 
@@ -159,8 +186,11 @@ class Config:
             SsiqaError: The weight file cannot be read.
         """
         settings = json.loads(to_json(asdict(self)))
-        if not self.queries:
-            del settings["queries"]  # which runs that were made before there were any do not have
+        schedules = [settings[name] for name in ("teacher", "student") if settings[name]]
+        for kept, added in [(settings, _ADDED), *((schedule, _ADDED_TO_SCHEDULES) for schedule in schedules)]:
+            for name, before in added.items():
+                if kept[name] == before:
+                    del kept[name]
         if self.weights is None:
             return {"schema": SCHEMA, "settings": settings}
         try:

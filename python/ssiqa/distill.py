@@ -12,9 +12,12 @@ from torch import Tensor
 
 from ssiqa import ridge
 from ssiqa.config import Config
-from ssiqa.features import Views
+from ssiqa.features import Views, of_photos
 from ssiqa.profile import Profile
 from ssiqa.ridge import Regression
+
+MANY_CROPS = 20_000
+"""Beyond which a regression on single crops learns every so-manieth, as the authors' published code does."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +40,32 @@ class PseudoLabels:
 def regression(
     labeled: Views, targets: NDArray[np.float64], groups: NDArray[np.int64] | None, config: Config
 ) -> Regression | None:
-    """Fit equation (1) of the paper on A's features and truth; None where the settings have ``krr`` off."""
+    """Fit equation (1) of the paper on A's features and truth; None where the settings have ``krr`` off.
+
+    Args:
+        labeled: What the teacher sees in A's n photos, as many rows of each as the settings say.
+        targets: ``(n,)`` truth on the internal scale.
+        groups: ``(n,)``; photos of one are near-duplicates. None: each is its own.
+        config: The settings.
+    """
     if not config.krr:
         return None
-    truth = torch.from_numpy(targets).to(labeled.features.device)
-    features = labeled.features.double()
+    rows = np.repeat(np.arange(len(targets)), config.rows_per_photo)
+    learnt = slice(None, None, max(1, len(rows) // MANY_CROPS) if config.crop_rows else 1)
+    rows, features = rows[learnt], labeled.features[learnt].double()
+    truth = torch.from_numpy(targets[rows]).to(features.device)
+    groups = None if groups is None else groups[rows]
     return ridge.fit(features, truth, groups, gamma=config.gamma, alpha=config.alpha, seed=config.seed)
 
 
-def pseudo_labels(
-    fitted: Regression | None, photos: Iterable[Views], teacher_share: float, profile: Profile
-) -> PseudoLabels:
+def pseudo_labels(fitted: Regression | None, photos: Iterable[Views], config: Config, profile: Profile) -> PseudoLabels:
     """Evaluate equation (3) on photos' features as they come; without a regression, the teacher's own predictions.
 
     Args:
         fitted: What :func:`regression` gave.
         photos: What the teacher sees in n photos, some at a time.
-        teacher_share: Share (0..1) of the teacher's predictions in the labels; 0 in the paper.
+        config: Its ``teacher_share`` is that of the teacher's predictions in the labels; what is said of several rows
+            of a photo is averaged.
         profile: Told where the time goes.
     """
     teacher, means, stds = [], [], []
@@ -64,9 +76,10 @@ def pseudo_labels(
                 mean, std = fitted.predict(views.features.double())
             means.append(mean)
             stds.append(std)
-    own = torch.cat(teacher)
+    rows = config.rows_per_photo
+    own = of_photos(torch.cat(teacher), rows)
     if fitted is None:
         return PseudoLabels(own, own, own, None)
-    regressed = torch.cat(means)
-    values = (1 - teacher_share) * regressed + teacher_share * own
-    return PseudoLabels(values, own, regressed, torch.cat(stds))
+    regressed = of_photos(torch.cat(means), rows)
+    values = (1 - config.teacher_share) * regressed + config.teacher_share * own
+    return PseudoLabels(values, own, regressed, of_photos(torch.cat(stds), rows))

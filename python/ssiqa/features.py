@@ -43,9 +43,14 @@ class Views:
         return Views(torch.cat(features), torch.cat(own), torch.cat(scores))
 
 
-def predictions(looked: Iterable[Views]) -> Tensor:
-    """``(n,)`` scores alone, of photos whose features nobody needs."""
-    return torch.cat([views.scores for views in looked])
+def predictions(looked: Iterable[Views], rows_per_photo: int = 1) -> Tensor:
+    """``(n,)`` scores alone, of photos whose features nobody needs; means over the rows of each."""
+    return of_photos(torch.cat([views.scores for views in looked]), rows_per_photo)
+
+
+def of_photos(rows: Tensor, rows_per_photo: int) -> Tensor:
+    """``(n * rows_per_photo,)``, those of a photo together, to their means ``(n,)``."""
+    return rows if rows_per_photo == 1 else rows.view(-1, rows_per_photo).mean(1)
 
 
 class Observer:
@@ -56,9 +61,19 @@ class Observer:
     frozen layers make of its crops is kept in the cache. A GPU computes them anew.
     """
 
-    def __init__(self, network: Network, photos: Photos, crops: int, seed: int, task: Task, lanes: Lanes) -> None:
+    def __init__(
+        self,
+        network: Network,
+        photos: Photos,
+        crops: int,
+        seed: int,
+        task: Task,
+        lanes: Lanes,
+        *,
+        each_crop: bool = False,
+    ) -> None:
         self._network, self._photos, self._crops, self._seed = network, photos, crops, seed
-        self._task, self._lanes = task, lanes
+        self._task, self._lanes, self._rows_per_photo = task, lanes, crops if each_crop else 1
         self._judge = network.judge()
 
     def look(self, photos: Sequence[Photo], *, again: bool) -> Iterator[Views]:
@@ -67,11 +82,14 @@ class Observer:
         Args:
             photos: n photos.
             again: Whether later phases will look at them too, so that keeping activations pays.
+
+        Yields:
+            A row for each photo, or for each of its crops, one photo's after the other's.
         """
         seen: list[Views] = []
         for views in self._each(photos, again):
             seen.append(views)
-            self._task.advance(len(views.scores))
+            self._task.advance(len(views.scores) // self._rows_per_photo)
             if sum(len(views.scores) for views in seen) >= _TOGETHER:
                 yield Views.join(seen)
                 seen = []
@@ -93,7 +111,7 @@ class Observer:
             yield self._see_group(group, room)
 
     def _see_group(self, group: list[Tensor], room: Room) -> Views:
-        counts = [len(crops) for crops in group]
+        counts = self._counts(group)
         batch = torch.cat(group)
         clock, device = self._photos.profile, self._network.device
         with room.taken_by(batch.numel()), clock.stage("forward", images=len(batch), device=device):
@@ -105,7 +123,7 @@ class Observer:
         """What the frozen layers make of a photo's crops, from the cache, or computed and kept; and their number."""
         if not self._network.has_stem:
             crops = self._cut(photo)
-            return (crops,), [len(crops)]
+            return (crops,), self._counts([crops])
         which = f"{self._crops} crops, seed {self._seed}" if self._crops else "crops of scoring"
         looked = f"{which}, {self._photos.preprocess}, {MADE_BY}"
         recipe = f"stem {self._network.fingerprint}, {looked}"
@@ -117,7 +135,7 @@ class Observer:
             kept = [self._photos.cache.get(key) for key in keys]
         if all(part is not None for part in kept):
             found = tuple(_channels_first(torch.from_numpy(np.array(part))) for part in kept)
-            return found, [len(found[0])]
+            return found, self._counts([found[0]])
         crops = self._cut(photo)
         with self._photos.profile.stage("forward"):
             activations = self._network.stem(crops)
@@ -125,7 +143,11 @@ class Observer:
             with self._photos.profile.stage("cache"):
                 for key, part in zip(keys, activations, strict=True):
                     self._photos.cache.put(key, _channels_last(part).contiguous().numpy())
-        return activations, [len(crops)]
+        return activations, self._counts([crops])
+
+    def _counts(self, photos: list[Tensor]) -> list[int]:
+        """How many crops make a row each."""
+        return [1] * sum(map(len, photos)) if self._rows_per_photo > 1 else [len(crops) for crops in photos]
 
     def _cut(self, photo: Photo) -> Tensor:
         image = self._photos.working(photo)

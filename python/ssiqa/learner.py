@@ -73,7 +73,9 @@ class Learner:
         return self.model.score(seen.features, seen.own.float()).double()
 
     @contextmanager
-    def observing(self, phase: int, total: int, what: str = "features", crops: int | None = None) -> Iterator[Observer]:
+    def observing(
+        self, phase: int, total: int, what: str = "features", crops: int | None = None, *, each_crop: bool = False
+    ) -> Iterator[Observer]:
         """A look at ``total`` photos, with the weights of this moment.
 
         Args:
@@ -81,16 +83,17 @@ class Learner:
             total: Number of photos.
             what: Is looked for.
             crops: Random ones of each photo; without it as the settings say.
+            each_crop: See random crops one by one, each as a photo.
         """
         crops = self.config.weak_crops if crops is None else crops
         with Lanes() as lanes, Task(f"{self._title(phase)}, {what}", total) as task:
-            yield Observer(self._network, self.photos, crops, self.config.seed, task, lanes)
+            yield Observer(self._network, self.photos, crops, self.config.seed, task, lanes, each_crop=each_crop)
 
     def fit(self, rated: RatedPhotos, phase: int) -> list[float]:
         """Train on the photos, on strong crops, by the schedule of the phase; the mean loss of each epoch."""
         schedule = self.config.student if phase else self.config.teacher
         assert schedule is not None, "a network that stays as it is"
-        task = Task(f"{self._title(phase)}, training", schedule.epochs * len(rated.photos))
+        task = Task(f"{self._title(phase)}, training", schedule.epochs * schedule.crops * len(rated.photos))
         with task, self._seeded_torch(phase):
             return train.fit(
                 self._network,

@@ -52,14 +52,15 @@ def increment(
     phase, photos, truth = block + 1, material.block_photos(block), material.truth
     earlier = material.learnt(records)
     looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
-    with learner.observing(phase, sum(map(len, looked_at))) as observer:
+    with learner.observing(phase, sum(map(len, looked_at)), each_crop=config.crop_rows) as observer:
         labeled = Views.join(list(observer.look(truth.photos, again=True)))
         with profile.stage("regression", images=len(truth.photos), device=learner.device):
             regression = distill.regression(labeled, truth.targets, material.train_groups, config)
-        label = partial(distill.pseudo_labels, regression, teacher_share=config.teacher_share, profile=profile)
+        label = partial(distill.pseudo_labels, regression, config=config, profile=profile)
         labels = label(observer.look(photos, again=phase < config.blocks))
         unseen = label(observer.look(material.holdout_photos, again=True))
-        scores = [labeled.scores, *(predictions(observer.look(old.photos, again=True)) for old in earlier)]
+        seen = ([labeled], *(observer.look(old.photos, again=True) for old in earlier))
+        scores = [predictions(views, config.rows_per_photo) for views in seen]
     coverage = trust.warned(trust.coverage(labels.stds, unseen.stds), phase)
     of_a, of_b = config.replay_pair
     with profile.stage("selection", images=sum(map(len, scores)), device=learner.device):

@@ -48,14 +48,14 @@ def fit(
 ) -> list[float]:
     """Minimise the smooth L1 loss between scores of strongly augmented crops and ``targets``, with a fresh Adam.
 
-    Each epoch sees each photo once, in a new order, as one random crop mirrored at random.
+    Each epoch sees each photo as often as the schedule says, in a new order, as a random crop mirrored at random.
 
     Args:
         network: Trained in place, on the device where it is.
         photos: Where working images come from.
         examples: n photos.
         targets: ``(n,)`` on the internal scale.
-        schedule: Epochs, learning rates, batch size.
+        schedule: Epochs, crops, learning rates, batch size, weight decay and clipping.
         seed: Root seed; with ``phase``, epoch and photo it fixes order and crops.
         phase: Number of the phase, for the seed and messages only.
         task: Told of every crop trained on.
@@ -66,11 +66,12 @@ def fit(
     Raises:
         SsiqaError: The loss is no longer finite.
     """
-    optimizer = torch.optim.Adam(list(network.model.trainable()), lr=schedule.lr, fused=True)
+    parameters = list(network.model.trainable())
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
     clock, losses, room = photos.profile, [], Room(network.device)
     network.model.train()
     for epoch in range(schedule.epochs):
-        order = generator(seed, "order", phase, epoch).permutation(len(examples)).tolist()
+        order = generator(seed, "order", phase, epoch).permutation(schedule.crops * len(examples)).tolist()
         steps = batches(order, schedule.batch_size)
         total, seen = 0.0, 0
         with Lanes(_most_lanes(network, schedule.batch_size)) as lanes:
@@ -78,15 +79,17 @@ def fit(
             for number, step in enumerate(steps, start=1):
                 loss = one_pass.gradients(step)
                 with clock.stage("optimiser", images=len(step), device=network.device):
+                    if schedule.clip:
+                        torch.nn.utils.clip_grad_norm_(parameters, schedule.clip)
                     for group in optimizer.param_groups:
                         group["lr"] = schedule.rate(epoch, number / len(steps))
                     optimizer.step()
                 total += loss * len(step)
                 seen += len(step)
                 task.advance(len(step), epoch=f"{epoch + 1}/{schedule.epochs}", loss=total / seen)
-        if not (np.isfinite(total) and all(torch.isfinite(parameter).all() for parameter in network.model.trainable())):
+        if not (np.isfinite(total) and all(torch.isfinite(parameter).all() for parameter in parameters)):
             raise SsiqaError(f"Phase {phase} diverged; lower the learning rate, which is {schedule.lr:g}.")
-        losses.append(total / len(examples))
+        losses.append(total / len(order))
     return losses
 
 
@@ -118,7 +121,7 @@ class _Pass:
     ) -> None:
         self._network, self._photos, self._examples, self._key, self._lanes = network, photos, examples, key, lanes
         self._room = room
-        self._wanted = torch.from_numpy(targets).float()
+        self._wanted = torch.from_numpy(targets).float().repeat(len(order) // len(examples))
         self._parameters = list(network.model.trainable())
         if network.in_batches:
             self._ahead = lanes.map(self._crop, order)
@@ -159,7 +162,7 @@ class _Pass:
             begin += len(rows)
 
     def _crop(self, row: int) -> Tensor:
-        image = self._photos.working(self._examples[row])
+        image = self._photos.working(self._examples[row % len(self._examples)])
         seed, phase, epoch = self._key
         with self._photos.profile.stage("augment", images=1):
             return strong_crop(image, self._photos.preprocess, generator(seed, "strong", phase, epoch, row))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from ssiqa import train
+from ssiqa import distill, train
 from ssiqa.cache import Cache
 from ssiqa.config import Schedule, make_config
 from ssiqa.crops import strong_crop, weak_crops
 from ssiqa.data import Photo
 from ssiqa.errors import SsiqaError
-from ssiqa.features import Observer, Views
+from ssiqa.features import Observer, Views, predictions
+from ssiqa.krr import KernelRidge
 from ssiqa.lanes import Lanes
 from ssiqa.models import build_model
 from ssiqa.network import Network
@@ -87,28 +89,36 @@ def unlike(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("backbone", [BACKBONE, "test_nfnet"])
+@pytest.mark.parametrize(
+    ("backbone", "schedule"),
+    [(BACKBONE, {}), ("test_nfnet", {}), (BACKBONE, {"crops": 3, "weight_decay": 40.0})],
+    ids=["lanes", "unlike", "authors"],
+)
 def test_a_step_is_that_of_the_whole_batch(
-    weights: Path, unlike: Path, examples: list[Photo], tmp_path: Path, backbone: str
+    weights: Path, unlike: Path, examples: list[Photo], tmp_path: Path, backbone: str, schedule: dict[str, Any]
 ) -> None:
     """Parts, lanes, halves and the native crops together: one step of plain torch on the same crops moves as far."""
+    n, crops_each, decay = len(examples), schedule.get("crops", 1), schedule.get("weight_decay", 0.0)
     targets = np.linspace(-1, 2, len(examples))  # with a sum, so that no gradient is 0 but for rounding
     start = weights if backbone == BACKBONE else unlike
     network, photos = build(start, tmp_path, backbone=backbone)
     torch.nn.init.normal_(network.model.head.weight, generator=torch.Generator().manual_seed(0))  # 0 stops gradients
     plain = copy.deepcopy(network.model)
-    (loss,) = train_on(network, photos, examples, targets, batch_size=len(examples))
+    (loss,) = train_on(network, photos, examples, targets, batch_size=crops_each * n, **schedule)
 
-    order = generator(0, "order", 0, 0).permutation(len(examples)).tolist()
+    order = generator(0, "order", 0, 0).permutation(crops_each * n).tolist()
     crops = torch.cat(
         [
-            strong_crop(photos.working(examples[row]), photos.preprocess, generator(0, "strong", 0, 0, row))
+            strong_crop(photos.working(examples[row % n]), photos.preprocess, generator(0, "strong", 0, 0, row))
             for row in order
         ]
     )
     plain.train()
-    expected = F.smooth_l1_loss(plain(crops)[1], torch.from_numpy(targets).float()[order])
+    expected = F.smooth_l1_loss(plain(crops)[1], torch.from_numpy(targets).float()[[row % n for row in order]])
     expected.backward()
+    with torch.no_grad():
+        for parameter in plain.trainable():
+            parameter *= 1 - 1e-3 * decay
     torch.optim.Adam(list(plain.trainable()), lr=1e-3).step()
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     before = build(start, tmp_path, backbone=backbone)[0].model.state_dict()
@@ -118,6 +128,18 @@ def test_a_step_is_that_of_the_whole_batch(
         assert not found.requires_grad or not torch.equal(found, before[name]), name
     for (name, found), wanted in zip(network.model.named_buffers(), plain.buffers(), strict=True):
         assert torch.equal(found, wanted), name
+
+
+def test_clipped_gradients_move_less(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
+    """Adam's step is a gradient by its own size and 1e-8: it all but stops where that is cut to 1e-12."""
+    moved = []
+    for clip in (0.0, 1e6, 1e-12):
+        network, photos = build(weights, tmp_path)
+        before = network.model.head.bias.item()
+        train_on(network, photos, examples, np.linspace(0, 2, len(examples)), batch_size=len(examples), clip=clip)
+        moved.append(network.model.head.bias.item() - before)
+    assert moved[0] == moved[1]
+    assert 0 < abs(moved[2]) < 1e-3 * abs(moved[0])
 
 
 def test_lanes_change_nothing(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
@@ -163,6 +185,43 @@ def test_views_are_means_over_crops_of_the_photo_alone(weights: Path, examples: 
         features, scores = network.model.eval()(weak_crops(photos.working(first), 2, photos.preprocess, rng))
     assert views.features[0] == pytest.approx(features.mean(0).numpy(), abs=1e-5)
     assert views.scores[0] == pytest.approx(scores.mean().item(), abs=1e-5)
+
+
+def test_crops_one_by_one(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
+    """A row for each crop, from which the regression learns, and of whose predictions a photo's label is the mean."""
+    network, photos = build(weights, tmp_path)
+    pooled = look(network, photos, examples)
+    with Task("test", len(examples)) as task, Lanes() as lanes:
+        observer = Observer(network, photos, 2, 0, task, lanes, each_crop=True)
+        rows = Views.join(list(observer.look(examples, again=False)))
+    assert len(rows.scores) == 2 * len(examples)
+    assert torch.allclose(rows.features.view(len(examples), 2, -1).mean(1), pooled.features, atol=1e-5)
+    assert torch.allclose(predictions([rows], 2), pooled.scores, atol=1e-5)
+
+    config = make_config("paper", weak_crops=2, crop_rows=True, gamma=1e-3, alpha=0.5)
+    targets = np.linspace(-1, 1, len(examples))
+    fitted = distill.regression(rows, targets, np.arange(len(examples)), config)
+    assert fitted is not None
+    expected = KernelRidge(1e-3, 0.5).fit(rows.features.double().numpy(), np.repeat(targets, 2))
+    labels = distill.pseudo_labels(fitted, [rows], config, Profile())
+    wanted, stds = expected.predict(rows.features.double().numpy(), return_std=True)
+    assert np.allclose(labels.values, wanted.reshape(-1, 2).mean(1), atol=1e-8)
+    assert labels.stds is not None
+    assert np.allclose(labels.stds, stds.reshape(-1, 2).mean(1), atol=1e-6)
+    assert np.allclose(labels.teacher, pooled.scores, atol=1e-5)
+
+
+def test_of_many_crops_some_are_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every ``n // 20,000``-th, which leaves up to twice as many."""
+    monkeypatch.setattr(distill, "MANY_CROPS", 7)
+    features = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
+    rows = Views(features, torch.zeros(24), torch.zeros(24))
+    config = make_config("paper", weak_crops=2, crop_rows=True, gamma=0.1, alpha=1.0)
+    fitted = distill.regression(rows, np.linspace(-1, 1, 12), None, config)
+    assert fitted is not None
+    assert np.array_equal(fitted.centres, features[::3].double())
+    with pytest.raises(SsiqaError, match="A regression on single crops takes random ones"):
+        make_config(crop_rows=True)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

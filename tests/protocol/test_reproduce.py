@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,8 @@ def test_the_authors_settings(data_root: Path, settings: dict[str, Any], tmp_pat
     assert f"- {DIFFERENCES[0]}" in text
     folder = tmp_path / "table1-paper/livec-koniq10k/ssiqa/seed-0"
     report = json.loads((folder / "run/report.json").read_text())
-    used = {name: report["settings"][name] for name in ("gamma", "alpha", "queries", "replay_every", "short_side")}
-    assert used == {"gamma": 0.001, "alpha": 1.0, "queries": 6, "replay_every": 100, "short_side": 176}
+    wanted = {"gamma": 1e-3, "alpha": 1.0, "queries": 6, "crop_rows": True, "replay_every": 100, "short_side": 176}
+    assert {name: report["settings"][name] for name in wanted} == wanted
     # KonIQ's pictures of 200 by 180 became 384 by 512, and LIVEC's stayed.
     sizes = {part: read_image(next((folder / part).rglob("*.png"))).shape for part in ("labeled", "unlabeled", "test")}
     assert sizes == {"labeled": (180, 200, 3), "unlabeled": (512, 384, 3), "test": (512, 384, 3)}
@@ -116,6 +117,9 @@ def test_width_by_the_size_of_a(data_root: Path) -> None:
     assert Authors().settings(livec, "livec")["gamma"] == 1e-3
     assert Authors().settings(many, "tid2013")["gamma"] == 1e-4
     assert Authors().settings(livec, "csiq")["short_side"] == 512
+    for phase in ("teacher", "student"):
+        schedule, paper = Authors().settings(livec, "livec")[phase], getattr(make_config("paper"), phase)
+        assert schedule == replace(paper, crops=10, weight_decay=0.05, clip=5.0)
 
 
 def test_tables_name_what_the_paper_reports() -> None:

@@ -1,9 +1,9 @@
 """The settings that the authors' published code runs with, as far as this package's pipeline reaches them.
 
-Theirs: a transformer whose tokens are read by a decoder with six queries, kernel ridge regression with one of two fixed
-widths and a penalty of 1, some databases resized to a fixed size whatever their proportions, and scores that are means
-over ten random crops. What differs all the same is said beneath
-each table, by :data:`DIFFERENCES`.
+Theirs: a transformer whose tokens are read by a decoder with six queries, trained by AdamW on ten random crops of each
+image in a pass; kernel ridge regression on single crops, with one of two fixed widths and a penalty of 1; some
+databases resized to a fixed size whatever their proportions; and scores that are means over ten random crops. What
+differs all the same is said beneath each table, by :data:`DIFFERENCES`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch.nn.functional import interpolate
 from ssiqa.cache import CACHE_GIB, open_cache
 from ssiqa.config import make_config
 from ssiqa.data import Photo, read_image, read_labeled_folder
+from ssiqa.distill import MANY_CROPS
 from ssiqa.features import predictions
 from ssiqa.files import sha256, written_beside
 from ssiqa.lanes import Lanes
@@ -36,12 +37,11 @@ from ssiqa.run import Run
 DIFFERENCES = (
     "a network without class token is read at its pooled output, where theirs is a transformer whose tokens a decoder "
     "with six queries reads",
-    "the regression is fitted to features pooled over the ten crops of an image, of all images and anew in each phase, "
-    "where theirs is fitted to single crops, 20,000 at most, and once; its targets are centred",
+    "the regression is fitted anew in each phase, where theirs is fitted once; its targets are centred",
+    "an image of B is learnt with the mean of what the regression says of its ten crops, where theirs has ten labels",
     "labels are standardised, where theirs are mapped to 0..100, higher is better: features trained for them may be of "
     "another scale, which a fixed width does not follow",
     "an exemplar is an image, where theirs is a crop",
-    "Adam without weight decay and clipping, as the paper says, where their code has AdamW with both",
     "crops are cut from images of 384 pixels on their shorter side (LIVE and CSIQ 512), where theirs are cut from what "
     "the database holds or the fixed size",
     "figures on A are the exported scorers', which look at a fixed grid of crops",
@@ -49,9 +49,10 @@ DIFFERENCES = (
 )
 
 QUERIES = 6
+WEIGHT_DECAY, CLIP = 0.05, 5.0
 GAMMA, GAMMA_OF_MANY, ALPHA = 1e-3, 1e-4, 1.0
-MANY = 20_000
-"""Crops in the training part of A, ten of each image, beyond which their script for large databases is taken to run."""
+"""Widths with up to :data:`MANY_CROPS` in the training part of A, and beyond, where their script for large databases is
+taken to run; and the penalty."""
 
 SIZES = {"koniq10k": (512, 384), "spaq": (512, 384), "livefb": (512, 512)}
 """Height and width to which their code resizes; that the square is LIVEFB's is our reading."""
@@ -87,13 +88,19 @@ class Authors(Honest):
         return replace(database, root=kept, images=images)
 
     def settings(self, source: Database, reader: str) -> dict[str, Any]:
-        crops = 10 * 0.8 * len(source.images)
+        paper = make_config("paper")
+        assert paper.student is not None, "the paper's is trained"
+        trained: dict[str, Any] = {"crops": paper.weak_crops, "weight_decay": WEIGHT_DECAY, "clip": CLIP}
+        crops = paper.weak_crops * (1 - paper.holdout) * len(source.images)
         return {
             "preset": "paper",
             "queries": QUERIES,
-            "gamma": GAMMA_OF_MANY if crops > MANY else GAMMA,
+            "teacher": replace(paper.teacher, **trained),
+            "student": replace(paper.student, **trained),
+            "crop_rows": True,
+            "gamma": GAMMA_OF_MANY if crops > MANY_CROPS else GAMMA,
             "alpha": ALPHA,
-            "short_side": SHORT_SIDE.get(reader, make_config("paper").short_side),
+            "short_side": SHORT_SIDE.get(reader, paper.short_side),
         }
 
     def measured(self, run: Adaptation, test: Path, settings: Mapping[str, Any]) -> list[Evaluation]:
