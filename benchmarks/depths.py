@@ -3,11 +3,11 @@
 python -m benchmarks.depths DATA --kept FOLDER [--backbone NAME --weights FILE] [--seeds 5]
 
 DATA holds biq2021 (ss01, ss03_unlabeled, ss03_test, ss03_unlabeled_oracle.csv) and pcuid (unlabeled, oracle.csv). A
-photo is described once, by mean and standard deviation of each block's activations over the whole working image; FOLDER
-keeps that. Each seed holds out a fifth of ss01, groups together. gamma and alpha are chosen by leave-one-out on one
-photo of each group of the rest. "cluster out" is what A alone says of a jump to other contents: five clusters of its
-groups, each predicted from the others. The labels of ss03 and pcuid choose nothing; "bound" is fitted on those of
-ss03_unlabeled.
+photo is described once, by what `ssiqa.reader` reads at each depth of the whole working image, or of the crops that
+cover it; FOLDER keeps that. Where a transformer hands on a class token there are rows without it and with it alone.
+Each seed holds out a fifth of ss01, groups together. gamma and alpha are chosen by leave-one-out on one photo of each
+group of the rest. "cluster out" is what A alone says of a jump to other contents: five clusters of its groups, each
+predicted from the others. The labels of ss03 and pcuid choose nothing; "bound" is fitted on those of ss03_unlabeled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import csv
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from ssiqa.lanes import Lanes
 from ssiqa.models import build_model
 from ssiqa.preprocess import Preprocess
 from ssiqa.progress import Task
+from ssiqa.reader import pool_moments, takes_any_size
 
 CLUSTERS = 5
 LIMIT = 6.0  # standard deviations of A, beyond which a feature says no more than "far away"
@@ -60,18 +61,23 @@ def main() -> None:
     near = oracle(describe, biq / "ss03_unlabeled", biq / "ss03_unlabeled_oracle.csv")
     far = oracle(describe, pcuid / "unlabeled", pcuid / "oracle.csv")
     count = len(source.depths)
-    chosen = {f"depth {depth}": [depth] for depth in range(count)}
-    chosen |= {
-        "last two": [count - 2, count - 1],
-        "upper half": list(range(count // 2, count)),
-        "all": list(range(count)),
-    }
+    everything = list(range(count))
+    chosen = {f"depth {depth}": [depth] for depth in everything}
+    chosen |= {"last two": [count - 2, count - 1], "upper half": everything[count // 2 :], "all": everything}
     columns = ("cluster out", "A's hold-out", "ss03_test", "pcuid", "bound on ss03_test")
     print(f"| depths | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}", flush=True)
+    folders = (source, test, far, near)
     for name, depths in chosen.items():
-        rows = [study(source, test, far, near, depths, seed) for seed in range(arguments.seeds)]
-        cells = (f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in zip(*rows, strict=True))
-        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+        show(name, folders, depths, arguments.seeds)
+    if describe.has_class_token:
+        for name, parts in (("all, without class token", (0, 1)), ("all, class token alone", (2,))):
+            show(name, [only(photos, parts) for photos in folders], everything, arguments.seeds)
+
+
+def show(name: str, folders: Sequence[Photos], depths: list[int], seeds: int) -> None:
+    rows = [study(*folders, depths, seed) for seed in range(seeds)]
+    cells = (f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in zip(*rows, strict=True))
+    print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
 class Describer:
@@ -80,8 +86,9 @@ class Describer:
     def __init__(self, backbone: str, weights: Path | None, kept: Path, side: int = 384) -> None:
         self._name = f"{backbone} {weights and hashlib.sha256(weights.read_bytes()).hexdigest()} {side}"
         self._kept = kept
-        self._network: Any = build_model(backbone, weights).backbone.eval()
-        self._preprocess = Preprocess.for_backbone(self._network, side, 3)
+        self._reader = build_model(backbone, weights, depths=True).reader.eval()
+        self._preprocess = Preprocess.for_backbone(self._reader.backbone, side, 0, takes_any_size(self._reader))
+        self.has_class_token = self._reader.parts == 3
 
     def __call__(self, root: Path, images: Sequence[str]) -> Depths:
         contents = (f"{image} {hashlib.sha256((root / image).read_bytes()).hexdigest()}" for image in images)
@@ -98,28 +105,15 @@ class Describer:
     @torch.inference_mode()
     def _see(self, path: Path) -> list[NDArray[np.float32]]:
         working = self._preprocess.working_images(torch.from_numpy(read_image(path))[None])
-        if not hasattr(self._network, "conv_stem"):  # tokens: the size is fixed, so crops of the grid
-            crops = torch.cat(self._preprocess.grid_rows(self._preprocess.normalize(working)))
-        else:
-            crops = self._preprocess.normalize(working)
-        depths = []
-        x = self._stem(crops)
-        for block in self._network.blocks:
-            x = block(x)
-            over = (2, 3) if x.ndim == 4 else (1,)
-            depths.append(torch.cat([x.mean(over), x.std(over)], 1).mean(0).numpy())
-        if hasattr(self._network, "conv_head"):
-            x = self._network.bn2(self._network.conv_head(x))
-            depths.append(torch.cat([x.mean((2, 3)), x.std((2, 3))], 1).mean(0).numpy())
-        return depths
+        crops = torch.cat(self._preprocess.grid_rows(self._preprocess.normalize(working)))
+        read = pool_moments(self._reader(crops)[None], self._reader.widths, self._reader.parts)
+        return [depth[0].numpy() for depth in read.split(self._reader.widths, dim=1)]
 
-    def _stem(self, crops: torch.Tensor) -> torch.Tensor:
-        network = self._network
-        if hasattr(network, "conv_stem"):
-            stem: torch.Tensor = network.bn1(network.conv_stem(crops))
-            return stem
-        tokens: torch.Tensor = network.norm_pre(network.patch_drop(network._pos_embed(network.patch_embed(crops))))
-        return tokens
+
+def only(photos: Photos, parts: Sequence[int]) -> Photos:
+    """Of each depth's mean, deviation and class token these."""
+    depths = [np.concatenate([np.split(depth, 3, axis=1)[part] for part in parts], axis=1) for depth in photos.depths]
+    return photos._replace(depths=depths)
 
 
 def labeled(describe: Describer, root: Path) -> Photos:
