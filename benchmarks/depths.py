@@ -5,6 +5,7 @@ python -m benchmarks.depths DATA --kept FOLDER [--backbone NAME --weights FILE] 
 DATA holds biq2021 (ss01, ss03_unlabeled, ss03_test, ss03_unlabeled_oracle.csv) and pcuid (unlabeled, oracle.csv). A
 photo is described once, by what `ssiqa.reader` reads at each depth of the whole working image, or of the crops that
 cover it; FOLDER keeps that. Where a transformer hands on a class token there are rows without it and with it alone.
+"scene statistics" are mean and deviation, over blocks of 96 pixels, of the 36 numbers by which NIQE judges an image.
 Each seed holds out a fifth of ss01, groups together. gamma and alpha are chosen by leave-one-out on one photo of each
 group of the rest. "cluster out" is what A alone says of a jump to other contents: five clusters of its groups, each
 predicted from the others. The labels of ss03 and pcuid choose nothing; "bound" is fitted on those of ss03_unlabeled.
@@ -15,10 +16,12 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,6 +34,7 @@ from ssiqa.lanes import Lanes
 from ssiqa.models import build_model
 from ssiqa.preprocess import Preprocess
 from ssiqa.progress import Task
+from ssiqa.protocol.niqe import Niqe
 from ssiqa.reader import pool_moments, takes_any_size
 
 CLUSTERS = 5
@@ -55,40 +59,41 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
-    describe = Describer(arguments.backbone, arguments.weights, arguments.kept)
-    biq, pcuid = arguments.data / "biq2021", arguments.data / "pcuid"
-    source, test = (labeled(describe, biq / name) for name in ("ss01", "ss03_test"))
-    near = oracle(describe, biq / "ss03_unlabeled", biq / "ss03_unlabeled_oracle.csv")
-    far = oracle(describe, pcuid / "unlabeled", pcuid / "oracle.csv")
-    count = len(source.depths)
+    network = Network(arguments.backbone, arguments.weights, arguments.kept)
+    folders = folders_of(network, arguments.data)
+    statistics = folders_of(SceneStatistics("scene statistics", arguments.kept), arguments.data)
+    count = len(folders[0].depths)
     everything = list(range(count))
     chosen = {f"depth {depth}": [depth] for depth in everything}
     chosen |= {"last two": [count - 2, count - 1], "upper half": everything[count // 2 :], "all": everything}
     columns = ("cluster out", "A's hold-out", "ss03_test", "pcuid", "bound on ss03_test")
     print(f"| depths | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}", flush=True)
-    folders = (source, test, far, near)
     for name, depths in chosen.items():
         show(name, folders, depths, arguments.seeds)
-    if describe.has_class_token:
+    beside = [
+        photos._replace(depths=photos.depths + more.depths) for photos, more in zip(folders, statistics, strict=True)
+    ]
+    show("all, scene statistics beside", beside, [*everything, count], arguments.seeds)
+    show("scene statistics alone", beside, [count], arguments.seeds)
+    if network.has_class_token:
         for name, parts in (("all, without class token", (0, 1)), ("all, class token alone", (2,))):
             show(name, [only(photos, parts) for photos in folders], everything, arguments.seeds)
 
 
 def show(name: str, folders: Sequence[Photos], depths: list[int], seeds: int) -> None:
-    rows = [study(*folders, depths, seed) for seed in range(seeds)]
+    rows = [study(folders, depths, seed) for seed in range(seeds)]
     cells = (f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in zip(*rows, strict=True))
     print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
-class Describer:
-    """A pretrained network, asked what it sees at each depth."""
+class Describer(ABC):
+    """Photos to some vectors each, which a folder keeps."""
 
-    def __init__(self, backbone: str, weights: Path | None, kept: Path, side: int = 384) -> None:
-        self._name = f"{backbone} {weights and hashlib.sha256(weights.read_bytes()).hexdigest()} {side}"
-        self._kept = kept
-        self._reader = build_model(backbone, weights, depths=True).reader.eval()
-        self._preprocess = Preprocess.for_backbone(self._reader.backbone, side, 0, takes_any_size(self._reader))
-        self.has_class_token = self._reader.parts == 3
+    def __init__(self, name: str, kept: Path) -> None:
+        self._name, self._kept = name, kept
+
+    @abstractmethod
+    def _see(self, path: Path) -> list[NDArray[np.float32]]: ...
 
     def __call__(self, root: Path, images: Sequence[str]) -> Depths:
         contents = (f"{image} {hashlib.sha256((root / image).read_bytes()).hexdigest()}" for image in images)
@@ -102,12 +107,43 @@ class Describer:
         with np.load(path) as file:
             return [file[f"arr_{depth}"].astype(np.float64) for depth in range(len(file.files))]
 
+
+class Network(Describer):
+    """A pretrained network, asked what it sees at each depth."""
+
+    def __init__(self, backbone: str, weights: Path | None, kept: Path, side: int = 384) -> None:
+        super().__init__(f"{backbone} {weights and hashlib.sha256(weights.read_bytes()).hexdigest()} {side}", kept)
+        self._reader = build_model(backbone, weights, depths=True).reader.eval()
+        self._preprocess = Preprocess.for_backbone(self._reader.backbone, side, 0, takes_any_size(self._reader))
+        self.has_class_token = self._reader.parts == 3
+
     @torch.inference_mode()
     def _see(self, path: Path) -> list[NDArray[np.float32]]:
         working = self._preprocess.working_images(torch.from_numpy(read_image(path))[None])
         crops = torch.cat(self._preprocess.grid_rows(self._preprocess.normalize(working)))
         read = pool_moments(self._reader(crops)[None], self._reader.widths, self._reader.parts)
-        return [depth[0].numpy() for depth in read.split(self._reader.widths, dim=1)]
+        return [depth.numpy() for depth in torch.split(read[0], list(self._reader.widths))]
+
+
+class SceneStatistics(Describer):
+    """Natural-scene statistics of the photo as it is, by the features of NIQE."""
+
+    def _see(self, path: Path) -> list[NDArray[np.float32]]:
+        line = cv2.getGaussianKernel(7, 7 / 6)
+        blocks = Niqe(np.zeros(36), np.eye(36), line @ line.T).features(read_image(path))
+        blocks = blocks[np.isfinite(blocks).all(1)]  # flat blocks have none
+        return [np.concatenate([blocks.mean(0), blocks.std(0)] if len(blocks) else [np.zeros(72)]).astype(np.float32)]
+
+
+def folders_of(describe: Describer, data: Path) -> tuple[Photos, Photos, Photos, Photos]:
+    """ss01, ss03_test, pcuid, and ss03_unlabeled with its oracle's labels."""
+    biq, pcuid = data / "biq2021", data / "pcuid"
+    return (
+        labeled(describe, biq / "ss01"),
+        labeled(describe, biq / "ss03_test"),
+        oracle(describe, pcuid / "unlabeled", pcuid / "oracle.csv"),
+        oracle(describe, biq / "ss03_unlabeled", biq / "ss03_unlabeled_oracle.csv"),
+    )
 
 
 def only(photos: Photos, parts: Sequence[int]) -> Photos:
@@ -129,7 +165,8 @@ def oracle(describe: Describer, root: Path, table: Path) -> Photos:
     return Photos(describe(root, images), labels, np.arange(len(images)))
 
 
-def study(source: Photos, test: Photos, far: Photos, near: Photos, depths: list[int], seed: int) -> tuple[float, ...]:
+def study(folders: Sequence[Photos], depths: list[int], seed: int) -> tuple[float, ...]:
+    source, test, far, near = folders
     train, holdout = holdout_split(source.groups, 0.2, seed)
     look = Standard(source.depths, train, depths)
     x, y, groups = look(source.depths), source.labels, source.groups

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 import ssiqa
-from benchmarks.depths import CLUSTERS, Depths, Describer, Photos, Standard, clusters_of, labeled, oracle, srcc
+from benchmarks.depths import CLUSTERS, Depths, Network, Photos, Standard, clusters_of, folders_of, srcc
 from ssiqa.data import holdout_split
 from ssiqa.views import FEWEST, pseudo_labels
 
@@ -47,7 +47,7 @@ def main() -> None:
     columns = ("cluster out", "A's hold-out", "near", "far")
     print(f"| | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}", flush=True)
     for side in map(int, arguments.sides.split(",")):
-        photos = Folders(Describer("tf_efficientnet_lite0", None, arguments.kept, side), arguments.data)
+        photos = Folders(Network("tf_efficientnet_lite0", None, arguments.kept, side), arguments.data)
         names = KERNELS if side == 384 else ("one RBF",)
         for name in names:
             show(f"{name}, {side} pixels", [kernel_study(photos, name, seed) for seed in range(arguments.seeds)])
@@ -65,11 +65,8 @@ def show(name: str, rows: list[Sequence[float]]) -> None:
 class Folders:
     """The folders of `benchmarks.depths`, described."""
 
-    def __init__(self, describe: Describer, data: Path) -> None:
-        biq, pcuid = data / "biq2021", data / "pcuid"
-        self.source, self.near = (labeled(describe, biq / name) for name in ("ss01", "ss03_test"))
-        self.pool = oracle(describe, biq / "ss03_unlabeled", biq / "ss03_unlabeled_oracle.csv")
-        self.far = oracle(describe, pcuid / "unlabeled", pcuid / "oracle.csv")
+    def __init__(self, describe: Network, data: Path) -> None:
+        self.source, self.near, self.far, self.pool = folders_of(describe, data)
 
 
 def kernel_study(photos: Folders, name: str, seed: int) -> tuple[float, ...]:
