@@ -47,7 +47,7 @@ from ssiqa.kernel_head import KernelHead
 from ssiqa.learner import Learner
 from ssiqa.material import gather
 from ssiqa.profile import Profile
-from ssiqa.views import ALPHA, pseudo_labels, view
+from ssiqa.views import ALPHA, neighbourhoods, pseudo_labels, view
 
 SHARE = make_config().teacher_share
 Scorer = Callable[[Views], Tensor]
@@ -179,7 +179,8 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
         return pseudo_labels(pool.features[:, -sum(widths) :], widths, said, stds(pool), world.seed)
 
     def half(pool: Views, said: Tensor, widths: tuple[int, ...]) -> Tensor:
-        return (said + view(pool.features[:, -sum(widths) :], said, world.seed)[0]) / 2
+        alike = neighbourhoods(pool.features, world.seed)
+        return (said + view(pool.features[:, -sum(widths) :], said, alike, world.seed)[0]) / 2
 
     def student(
         pool: Views,

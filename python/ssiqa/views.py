@@ -1,7 +1,8 @@
 """Pseudo-labels of a block: by the teacher, and by views of it that know B alone and make other mistakes.
 
 Learners that see different things of the same examples can teach each other (Blum and Mitchell, "Combining labeled and
-unlabeled data with co-training", COLT 1998).
+unlabeled data with co-training", COLT 1998). What a view says of a photo it has learnt in other neighbourhoods of B:
+photos that look alike share the teacher's mistakes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from itertools import accumulate
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
 from ssiqa import kernels, ridge
@@ -26,51 +31,102 @@ ALPHA = 0.3
 """Leave-one-out would believe labels too well that are a smooth function of what a photo looks like."""
 WIDTH = 0.5
 """Inverse width of the kernel, in units of the inverse median squared distance."""
+SURE = 1e-12
+"""Variances and deviations below are as good as none, in units of labels of about 1."""
+LEVELS = 2
+"""Times that neighbours are linked: pairs and short chains of photos, and then those of their centres."""
 
 
 def pseudo_labels(features: Tensor, widths: Sequence[int], said: Tensor, stds: Tensor, seed: int) -> Tensor:
     """What the teacher and views of the block say of each of its photos, by their precision.
 
-    For each depth there is a view, of that depth and all above it. It and the teacher are weighed by the inverse of
-    their posterior variances; the label is the mean over views. Photos that have few neighbours in the block, and all
-    of a small block, are mostly left to the teacher.
+    For each depth there is a view, of that depth and all above it. Views are weighed by the inverse of their variances,
+    and so are the teacher and what they say together, whose variance is the harmonic mean of theirs: their mistakes are
+    not independent. Where views cannot tell what the teacher says, and in a small block, labels are mostly the
+    teacher's.
 
     Args:
         features: ``(n, d)``, n at least ``FEWEST``.
         widths: How many of the features are each depth's.
         said: ``(n,)`` what the teacher says.
-        stds: ``(n,)`` posterior standard deviations, by A's truth. They stand for the teacher's, and a view's for
-            errors that are not independent of the teacher's: the weights are a rule of thumb.
-        seed: Deals the photos out to folds.
+        stds: ``(n,)`` posterior standard deviations, by A's truth, which stand for the teacher's.
+        seed: Picks what views learn where a block is large.
     """
-    labels = torch.zeros_like(said)
-    for first in accumulate(widths[:-1], initial=0):
-        seen, view_stds = view(features[:, first:], said, seed)
-        both = stds**2 + view_stds**2
-        weight = torch.where(both > 0, stds**2 / both, 0)
-        labels += said + weight * (seen - said)
-    return labels / len(widths)
+    alike = neighbourhoods(features, seed)
+    views = [view(features[:, first:], said, alike, seed) for first in accumulate(widths[:-1], initial=0)]
+    seen, view_stds = (torch.stack(parts) for parts in zip(*views, strict=True))
+    precision = 1 / (view_stds**2).clamp(min=SURE)
+    together = (precision * seen).sum(dim=0) / precision.sum(dim=0)
+    variance = 1 / precision.mean(dim=0)
+    return said + stds**2 / (stds**2 + variance) * (together - said)
 
 
-def view(features: Tensor, said: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def view(features: Tensor, said: Tensor, alike: NDArray[np.int64], seed: int) -> tuple[Tensor, Tensor]:
     """What regressions on these features, taught what is said of other photos, say of each photo, and how surely.
+
+    Posterior deviations tell which photos a view knows better, and by what it misses of what is said how much it
+    knows at all: they are scaled to that. What is off in the teacher's labels counts as a view's error there, so that
+    views get too little weight rather than too much.
 
     Args:
         features: ``(n, d)`` float32, n at least ``FEWEST``.
         said: ``(n,)`` float64, what is taught, in the same memory.
-        seed: Deals the photos out to folds.
+        alike: ``(n,)`` numbers of neighbourhoods, two or more; photos of one are not taught to each other.
+        seed: Picks what is learnt of more than ``LEARNT`` photos.
 
     Returns:
-        ``(n,)`` each: values, and posterior standard deviations.
+        ``(n,)`` each: values, and standard deviations whose mean square is that of the values' distance to ``said``.
     """
     rng = generator(seed, "view")
-    folds = rng.permutation(len(said)) % min(FOLDS, len(said) // 2)
     some = features[rng.permutation(len(said))[:LEARNT]]
     gamma = WIDTH / median_distance(kernels.squared_distances(some, some))
     seen, stds = torch.empty_like(said), torch.empty_like(said)
-    for fold in range(folds.max() + 1):
-        inside, others = np.flatnonzero(folds == fold), rng.permutation(np.flatnonzero(folds != fold))[:LEARNT]
-        regression = ridge.fit(features[others], said[others], gamma=gamma, alpha=ALPHA, seed=seed)
+    folds = GroupKFold(min(FOLDS, len(np.unique(alike))))
+    for others, inside in folds.split(alike, groups=alike):
+        learnt = rng.permutation(others)[:LEARNT]
+        regression = ridge.fit(features[learnt], said[learnt], gamma=gamma, alpha=ALPHA, seed=seed)
         mean, std = regression.predict(features[inside])
         seen[inside], stds[inside] = mean.double(), std.double()
-    return seen, stds
+    missed, claimed = ((values**2).mean().sqrt() for values in (seen - said, stds))
+    return seen, stds * missed / claimed.clamp(min=SURE)
+
+
+def neighbourhoods(features: Tensor, seed: int) -> NDArray[np.int64]:
+    """Numbers of the neighbourhoods that photos are in, by what they look like: as many as ``FOLDS``, if there are.
+
+    Each photo is linked to the one nearest to it, and what hangs together is a neighbourhood; then the same of the
+    centres of those (Sarfraz, Sharma and Stiefelhagen, "Efficient parameter-free clustering using first neighbor
+    relations", CVPR 2019). So there is no distance to choose at which photos are alike.
+
+    Args:
+        features: ``(n, d)`` float32.
+        seed: Picks those that are linked, of more than ``LEARNT``; others are where the nearest of them is.
+    """
+    order = generator(seed, "neighbourhoods").permutation(len(features))
+    linked, others = features[order[:LEARNT]], features[order[LEARNT:]]
+    found = np.arange(len(linked))
+    for _ in range(LEVELS):
+        coarser = _hang_together(_centres(linked, found))[found]
+        if coarser.max() + 1 < FOLDS:
+            break
+        found = coarser
+    nearest = [kernels.squared_distances(rows, linked).argmin(dim=1).cpu() for rows in torch.split(others, LEARNT)]
+    numbers = np.empty(len(features), np.int64)
+    numbers[order] = np.concatenate([found, *(found[rows] for rows in nearest)])
+    return numbers
+
+
+def _centres(rows: Tensor, numbers: NDArray[np.int64]) -> Tensor:
+    """``(m, d)`` means of rows, by number."""
+    of = torch.from_numpy(numbers).to(rows.device)
+    count = torch.bincount(of)
+    sums = torch.zeros(len(count), rows.shape[1], dtype=rows.dtype, device=rows.device).index_add_(0, of, rows)
+    return sums / count[:, None]
+
+
+def _hang_together(rows: Tensor) -> NDArray[np.int64]:
+    """``(n,)`` numbers of what hangs together where each row is linked to the nearest other one."""
+    distances = kernels.squared_distances(rows, rows).fill_diagonal_(torch.inf)
+    n, nearest = len(rows), distances.argmin(dim=1).cpu().numpy()
+    links = coo_array((np.ones(n), (np.arange(n), nearest)), shape=(n, n))
+    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)

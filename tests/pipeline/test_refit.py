@@ -74,19 +74,35 @@ def test_width_and_penalty_are_chosen_once(run: ssiqa.Adaptation) -> None:
 
 
 def test_teacher_and_views_are_weighed_by_their_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two depths there are two views, of both and of the upper; the label is the mean of what each makes of it."""
-    said, stds = torch.tensor([[0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 3.0, 1.0]], dtype=torch.float64)
+    """Of two depths there are two views, of both and of the upper; together they have their harmonic mean variance."""
+    said, stds = torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 3.0, 1.0, 1.0]], dtype=torch.float64)
+    of_views = iter([(2.0, [1.0, 1.0, 1.0, 0.0, 1.0]), (-1.0, [1e9, 1e9, 1e9, 1e9, 2**-0.5])])
     shapes = []
 
-    def stand_in(features: Any, taught: Any, seed: int) -> Any:
+    def stand_in(features: Any, taught: Any, alike: Any, seed: int) -> Any:
         shapes.append(features.shape)
         assert torch.equal(taught, said)
-        return said + 2, torch.tensor([1.0, 1.0, 1.0, 0.0] if len(shapes) == 1 else [1e9] * 4, dtype=torch.float64)
+        more, view_stds = next(of_views)
+        return said + more, torch.tensor(view_stds, dtype=torch.float64)
 
     monkeypatch.setattr(views, "view", stand_in)
-    found = views.pseudo_labels(torch.zeros(4, 5), (3, 2), said, stds, 0)
-    assert shapes == [(4, 5), (4, 2)]
-    assert found.numpy() == pytest.approx(said.numpy() + np.array([0.0, 0.5, 0.9, 1.0]))
+    found = views.pseudo_labels(torch.zeros(5, 5), (3, 2), said, stds, 0)
+    assert shapes == [(5, 5), (5, 2)]
+    # The first view has variance 1 (the fourth time none) and speaks alone, so that both together have 2 (none); in the
+    # end the second has 1/2: a third and two thirds make nothing of 2 and -1.
+    assert found.numpy() == pytest.approx(said.numpy() + np.array([0.0, 2 / 3, 18 / 11, 2.0, 0.0]))
+
+
+def test_a_view_is_as_sure_as_it_is_right() -> None:
+    """About labels that features do not tell, it is not sure, whatever its posterior says."""
+    rng = np.random.default_rng(0)
+    features, noise = (torch.from_numpy(rng.normal(size=size)) for size in ((60, 3), 60))
+    told = features[:, 0]
+    stds = {}
+    for name, said in (("told", told), ("noise", noise * told.std() / noise.std())):
+        seen, stds[name] = views.view(features.float(), said, np.arange(60), 0)
+        assert float((stds[name] ** 2).mean()) == pytest.approx(float(((seen - said) ** 2).mean()))
+    assert stds["noise"].mean() > 2 * stds["told"].mean()
 
 
 def test_the_less_a_knows_of_b_the_larger_the_penalty(run: ssiqa.Adaptation) -> None:
@@ -315,25 +331,57 @@ def test_weights_that_cancel_leave_an_exact_score() -> None:
     assert np.allclose(head(torch.from_numpy(photos)).numpy(), expected, rtol=1e-6, atol=1e-9)
 
 
-def test_a_view_never_sees_a_photos_own_label() -> None:
-    """An outlier among the labels leaves its mark on the others, not on itself."""
+def bundles(count: int, each: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Photos shot in bursts, in any order, and which burst each is of."""
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(40, 3)).astype(np.float32)
+    of = rng.permutation(np.repeat(np.arange(count), each))
+    return (rng.normal(size=(count, 3))[of] + 0.01 * rng.normal(size=(len(of), 3))).astype(np.float32), of
+
+
+def test_a_view_never_sees_what_is_said_of_a_photo_or_of_those_like_it() -> None:
+    """Nonsense said of one burst leaves its mark on the others, not on itself."""
+    features, of = bundles(30, 4)
     labels = features[:, 0].astype(np.float64)
-    spoilt = labels.copy()
-    spoilt[7] += 1000
-    said = [views.view(torch.from_numpy(features), torch.from_numpy(taught), 0) for taught in (labels, spoilt)]
+    spoilt = np.where(of == 7, labels + 1000, labels)
+    said = [views.view(torch.from_numpy(features), torch.from_numpy(taught), of, 0) for taught in (labels, spoilt)]
     (clean, stds), (seen, _) = said
-    assert seen[7] == clean[7]
-    assert (seen != clean).sum() > 20
+    assert torch.equal(seen[of == 7], clean[of == 7])
+    assert (seen != clean).sum() > 60
     assert np.corrcoef(clean, labels)[0, 1] > 0.8
     alone = int(np.argmax(np.abs(features).max(1)))
     assert stds[alone] > stds.median()
+
+
+@pytest.mark.parametrize("linked", [views.LEARNT, 60])
+def test_photos_that_are_alike_are_of_one_neighbourhood(monkeypatch: pytest.MonkeyPatch, linked: int) -> None:
+    """Also where only some of them are linked, and the others join those."""
+    monkeypatch.setattr(views, "LEARNT", linked)
+    features, of = bundles(40, 8)
+    alike = views.neighbourhoods(torch.from_numpy(features), 0)
+    assert len(alike) == len(of)
+    assert views.FOLDS <= len(np.unique(alike)) < 40
+    apart = [len(np.unique(alike[of == burst])) for burst in range(40)]
+    assert np.mean(apart) < 1.3
+
+
+@pytest.mark.parametrize("n", [views.FEWEST, 9, 14])
+def test_few_photos_have_neighbourhoods_for_every_fold(n: int) -> None:
+    features = torch.from_numpy(np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32))
+    alike = views.neighbourhoods(features, 0)
+    assert len(np.unique(alike)) >= min(n, views.FOLDS)
+    seen, stds = views.view(features, features[:, 0].double(), alike, 0)
+    assert torch.isfinite(seen).all()
+    assert torch.isfinite(stds).all()
+
+
+def test_photos_that_are_all_the_same_have_labels() -> None:
+    said = torch.arange(12, dtype=torch.float64)
+    assert torch.isfinite(views.pseudo_labels(torch.ones(12, 4), (2, 2), said, torch.ones_like(said), 0)).all()
 
 
 def test_a_view_learns_from_some_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "LEARNT", 20)
     features = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     labels = features[:, 0].astype(np.float64)
-    seen, _ = views.view(torch.from_numpy(features), torch.from_numpy(labels), 0)
+    seen, _ = views.view(torch.from_numpy(features), torch.from_numpy(labels), np.arange(200), 0)
     assert np.corrcoef(seen, labels)[0, 1] > 0.8
