@@ -54,8 +54,8 @@ def pseudo_labels(features: Tensor, widths: Sequence[int], said: Tensor, stds: T
     """
     alike = neighbourhoods(features, seed)
     views = [view(features[:, first:], said, alike, seed) for first in accumulate(widths[:-1], initial=0)]
-    seen, view_stds = (torch.stack(parts) for parts in zip(*views, strict=True))
-    precision = 1 / (view_stds**2).clamp(min=SURE)
+    seen = torch.stack([values for values, _ in views])
+    precision = 1 / torch.stack([as_right(*of_one, said) for of_one in views]).square().clamp(min=SURE)
     together = (precision * seen).sum(dim=0) / precision.sum(dim=0)
     variance = 1 / precision.mean(dim=0)
     return said + stds**2 / (stds**2 + variance) * (together - said)
@@ -64,10 +64,6 @@ def pseudo_labels(features: Tensor, widths: Sequence[int], said: Tensor, stds: T
 def view(features: Tensor, said: Tensor, alike: NDArray[np.int64], seed: int) -> tuple[Tensor, Tensor]:
     """What regressions on these features, taught what is said of other photos, say of each photo, and how surely.
 
-    Posterior deviations tell which photos a view knows better, and by what it misses of what is said how much it
-    knows at all: they are scaled to that. What is off in the teacher's labels counts as a view's error there, so that
-    views get too little weight rather than too much.
-
     Args:
         features: ``(n, d)`` float32, n at least ``FEWEST``.
         said: ``(n,)`` float64, what is taught, in the same memory.
@@ -75,7 +71,7 @@ def view(features: Tensor, said: Tensor, alike: NDArray[np.int64], seed: int) ->
         seed: Picks what is learnt of more than ``LEARNT`` photos.
 
     Returns:
-        ``(n,)`` each: values, and standard deviations whose mean square is that of the values' distance to ``said``.
+        ``(n,)`` each: values, and posterior standard deviations.
     """
     rng = generator(seed, "view")
     some = features[rng.permutation(len(said))[:LEARNT]]
@@ -87,8 +83,25 @@ def view(features: Tensor, said: Tensor, alike: NDArray[np.int64], seed: int) ->
         regression = ridge.fit(features[learnt], said[learnt], gamma=gamma, alpha=ALPHA, seed=seed)
         mean, std = regression.predict(features[inside])
         seen[inside], stds[inside] = mean.double(), std.double()
-    missed, claimed = ((values**2).mean().sqrt() for values in (seen - said, stds))
-    return seen, stds * missed / claimed.clamp(min=SURE)
+    return seen, stds
+
+
+def as_right(seen: Tensor, stds: Tensor, said: Tensor) -> Tensor:
+    """Deviations of a view scaled so that their mean square is that of what it misses of what was said.
+
+    Posterior deviations tell which photos a view knows better, and not how much it knows at all. What is off in the
+    teacher's labels counts as the view's error here, so that it gets too little weight rather than too much.
+
+    Args:
+        seen: ``(n,)`` what a view says.
+        stds: ``(n,)`` its posterior standard deviations.
+        said: ``(n,)`` what other photos taught it.
+
+    Returns:
+        ``(n,)`` standard deviations.
+    """
+    missed, claimed = (values.square().mean().sqrt() for values in (seen - said, stds))
+    return stds * missed / claimed.clamp(min=SURE)
 
 
 def neighbourhoods(features: Tensor, seed: int) -> NDArray[np.int64]:

@@ -75,8 +75,10 @@ def test_width_and_penalty_are_chosen_once(run: ssiqa.Adaptation) -> None:
 
 def test_teacher_and_views_are_weighed_by_their_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two depths there are two views, of both and of the upper; together they have their harmonic mean variance."""
-    said, stds = torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 3.0, 1.0, 1.0]], dtype=torch.float64)
-    of_views = iter([(2.0, [1.0, 1.0, 1.0, 0.0, 1.0]), (-1.0, [1e9, 1e9, 1e9, 1e9, 2**-0.5])])
+    said = torch.tensor([0.0, 1.0, 2.0, 3.0], dtype=torch.float64)
+    stds = torch.tensor([0.0, 1.0, 3.0, 1.0], dtype=torch.float64)
+    # Each is off by 2 or 1 everywhere: that is the size of its deviations, whose ratios are claimed.
+    of_views = iter([(2.0, [5.0, 5.0, 5.0, 5.0]), (-1.0, [0.1, 0.1, 0.1, 0.1])])
     shapes = []
 
     def stand_in(features: Any, taught: Any, alike: Any, seed: int) -> Any:
@@ -86,11 +88,11 @@ def test_teacher_and_views_are_weighed_by_their_precision(monkeypatch: pytest.Mo
         return said + more, torch.tensor(view_stds, dtype=torch.float64)
 
     monkeypatch.setattr(views, "view", stand_in)
-    found = views.pseudo_labels(torch.zeros(5, 5), (3, 2), said, stds, 0)
-    assert shapes == [(5, 5), (5, 2)]
-    # The first view has variance 1 (the fourth time none) and speaks alone, so that both together have 2 (none); in the
-    # end the second has 1/2: a third and two thirds make nothing of 2 and -1.
-    assert found.numpy() == pytest.approx(said.numpy() + np.array([0.0, 2 / 3, 18 / 11, 2.0, 0.0]))
+    found = views.pseudo_labels(torch.zeros(4, 5), (3, 2), said, stds, 0)
+    assert shapes == [(4, 5), (4, 2)]
+    # Variances 4 and 1: precisions 1/4 and 1, together 2 / 5 - 4 / 5 = -2 / 5, of variance 8 / 5.
+    weights = np.array([0, 1, 9, 1]) / (np.array([0, 1, 9, 1]) + 8 / 5)
+    assert found.numpy() == pytest.approx(said.numpy() - 2 / 5 * weights)
 
 
 def test_a_view_is_as_sure_as_it_is_right() -> None:
@@ -98,11 +100,14 @@ def test_a_view_is_as_sure_as_it_is_right() -> None:
     rng = np.random.default_rng(0)
     features, noise = (torch.from_numpy(rng.normal(size=size)) for size in ((60, 3), 60))
     told = features[:, 0]
-    stds = {}
-    for name, said in (("told", told), ("noise", noise * told.std() / noise.std())):
-        seen, stds[name] = views.view(features.float(), said, np.arange(60), 0)
-        assert float((stds[name] ** 2).mean()) == pytest.approx(float(((seen - said) ** 2).mean()))
-    assert stds["noise"].mean() > 2 * stds["told"].mean()
+    sure = []
+    for said in (told, noise * told.std() / noise.std()):
+        seen, claimed = views.view(features.float(), said, np.arange(60), 0)
+        stds = views.as_right(seen, claimed, said)
+        assert float(stds.square().mean()) == pytest.approx(float((seen - said).square().mean()))
+        assert torch.equal(stds.argsort(), claimed.argsort())
+        sure.append(float(stds.mean()))
+    assert sure[1] > 2 * sure[0]
 
 
 def test_the_less_a_knows_of_b_the_larger_the_penalty(run: ssiqa.Adaptation) -> None:

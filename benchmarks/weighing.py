@@ -1,0 +1,101 @@
+"""What labels of B are worth by how much of them is the views', and by what views may learn from.
+
+python -m benchmarks.weighing DATA --kept FOLDER [--seeds 3] [--backbone NAME --weights FILE]
+
+On what a pretrained network sees, as `benchmarks.depths`, by a teacher that is a regression on A alone. SRCC of labels:
+
+    within ss01, ss03  each cluster of A's groups is B, and the others are A: what A can tell of it
+    near, far          A is ss01, B ss03_unlabeled or pcuid
+    reverse            A is ss03_unlabeled, B ss01
+
+    teacher            what it says
+    as claimed         teacher and view weighed by posterior variances, and then the mean over views, each of which
+                       learns from any other photos of B
+    as right           variances of views scaled to what they miss of what the teacher says, and views weighed by them
+    as claimed, apart  and as right, apart: views learn from other neighbourhoods alone. The last is what `adapt` does
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import ssiqa
+from benchmarks.depths import CLUSTERS, Network, Photos, Standard, clusters_of, folders_of, srcc
+from ssiqa import views
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What labels of B are worth by how they are weighed.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--kept", type=Path, required=True, help="folder for what photos look like to the network")
+    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    describe = Network(arguments.backbone, arguments.weights, arguments.kept)
+    ss01, _, pcuid, ss03 = folders_of(describe, arguments.data)
+    pairs = {
+        "within ss01": [pair for seed in range(arguments.seeds) for pair in within(ss01, seed)],
+        "within ss03": [pair for seed in range(arguments.seeds) for pair in within(ss03, seed)],
+        "near": [(ss01, ss03, seed) for seed in range(arguments.seeds)],
+        "far": [(ss01, pcuid, seed) for seed in range(arguments.seeds)],
+        "reverse": [(ss03, ss01, seed) for seed in range(arguments.seeds)],
+    }
+    found = {name: [dict(labels(*pair)) for pair in of_name] for name, of_name in pairs.items()}
+    print(f"| | {' | '.join(found)} |\n|---|{'---:|' * len(found)}")
+    for row in found["near"][0]:
+        cells = (f"{np.mean([each[row] for each in of_name]):.4f}" for of_name in found.values())
+        print(f"| {row} | {' | '.join(cells)} |")
+
+
+def within(source: Photos, seed: int) -> Iterator[tuple[Photos, Photos, int]]:
+    """Each cluster as B, and the others as A."""
+    look = Standard(source.depths, np.arange(len(source.labels)), list(range(len(source.depths))))
+    clusters = clusters_of(look(source.depths), source.groups, seed)
+    for cluster in range(CLUSTERS):
+        inside = clusters == cluster
+        yield part(source, ~inside), part(source, inside), seed
+
+
+def part(photos: Photos, rows: NDArray[np.bool_]) -> Photos:
+    return Photos([depth[rows] for depth in photos.depths], photos.labels[rows], photos.groups[rows])
+
+
+def labels(source: Photos, pool: Photos, seed: int) -> Iterator[tuple[str, float]]:
+    """Each way of labelling the pool, and how labels agree with opinions."""
+    look = Standard(source.depths, np.arange(len(source.labels)), list(range(len(source.depths))))
+    teacher = ssiqa.KernelRidge(random_state=seed).fit(look(source.depths), source.labels, source.groups)
+    said, stds = map(torch.from_numpy, teacher.predict(look(pool.depths), return_std=True))
+    features = torch.from_numpy(look(pool.depths).astype(np.float32))
+    widths = [depth.shape[1] for depth in pool.depths]
+    yield "teacher", srcc(said.numpy(), pool.labels)
+    for name, alike in (("", np.arange(len(said))), (", apart", views.neighbourhoods(features, seed))):
+        claimed = as_claimed(features, widths, said, stds, alike, seed)
+        yield f"as claimed{name}", srcc(claimed.numpy(), pool.labels)
+        with patch.object(views, "neighbourhoods", lambda *_, alike=alike: alike):
+            right = views.pseudo_labels(features, widths, said, stds, seed)
+        yield f"as right{name}", srcc(right.numpy(), pool.labels)
+
+
+def as_claimed(
+    features: Tensor, widths: list[int], said: Tensor, stds: Tensor, alike: NDArray[np.int64], seed: int
+) -> Tensor:
+    """Labels as they were before: unscaled variances, and each view of the same weight."""
+    mixed = torch.zeros_like(said)
+    for first in accumulate(widths[:-1], initial=0):
+        seen, view_stds = views.view(features[:, first:], said, alike, seed)
+        mixed += said + stds**2 / (stds**2 + view_stds**2) * (seen - said)
+    return mixed / len(widths)
+
+
+if __name__ == "__main__":
+    main()
