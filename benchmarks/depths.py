@@ -112,8 +112,9 @@ class Network(Describer):
     """A pretrained network, asked what it sees at each depth."""
 
     def __init__(self, backbone: str, weights: Path | None, kept: Path, side: int = 384) -> None:
-        super().__init__(f"{backbone} {weights and hashlib.sha256(weights.read_bytes()).hexdigest()} {side}", kept)
         self._reader = build_model(backbone, weights, depths=True).reader.eval()
+        given = weights and hashlib.sha256(weights.read_bytes()).hexdigest()
+        super().__init__(f"{backbone} {given} {side} {self._reader.widths} {self._reader.parts}", kept)
         self._preprocess = Preprocess.for_backbone(self._reader.backbone, side, 0, takes_any_size(self._reader))
         self.has_class_token = self._reader.parts == 3
 

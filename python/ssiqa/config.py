@@ -13,12 +13,8 @@ from ssiqa.files import sha256, to_json
 
 PRESETS = ("default", "paper")
 
-SCHEMA = 5
-"""Of what a run keeps; a run is only continued by the same."""
-
-_ADDED: dict[str, Any] = {"queries": 0, "crop_rows": False}
-_ADDED_TO_SCHEDULES: dict[str, Any] = {"crops": 1, "weight_decay": 0.0, "clip": 0.0}
-# What runs do without that were made before there was such a setting.
+SCHEMA = 6
+"""Of what a run keeps and how it is made; a run is only continued by the same."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +23,13 @@ class Schedule:
 
     Attributes:
         epochs: Passes over the photos.
-        lr: Adam's learning rate after warm-up.
+        lr: AdamW's learning rate after warm-up.
         decay_every: Epochs, counted from the end of warm-up, after which the rate falls to a tenth, again and again.
         warmup_epochs: Leading epochs over which the rate rises linearly, step by step.
         batch_size: Crops in an optimiser step.
         crops: Fresh random crops that a photo gives in a pass.
         weight_decay: Decoupled, as AdamW has it (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR
-            2019).
+            2019); biases, norms and what the backbone exempts do not decay.
         clip: Norm beyond which the gradients of a step are scaled down; 0: they are not.
 
     Raises:
@@ -53,8 +49,7 @@ class Schedule:
         for name, low in (("epochs", 1), ("decay_every", 1), ("warmup_epochs", 0), ("batch_size", 1), ("crops", 1)):
             _require_whole(name, getattr(self, name), low)
         for name in ("weight_decay", "clip"):
-            if getattr(self, name):
-                _require_number(name, getattr(self, name), 0, inf)
+            _require_number(name, getattr(self, name), 0, inf, or_0=True)
         _require_number("lr", self.lr, 0, inf)
 
     def rate(self, epoch: int, progress: float) -> float:
@@ -71,7 +66,8 @@ class Config:
     Attributes:
         backbone: timm model name.
         weights: Local weight file for the backbone, or None for embedded or downloaded ones.
-        depths: Features are mean and deviation of the activations of several layers, instead of the pooled output.
+        depths: Features are mean and deviation of the activations of several layers, and a transformer's class token
+            there, instead of the pooled output.
         queries: Queries of a decoder that reads a transformer's tokens, instead of its pooled output; 0 for none.
         feature_dim: Size of a projection of what is read before the head; 0 for none.
         frozen: Share (0..1) of the backbone's first layers that keep their pretrained weights.
@@ -85,7 +81,7 @@ class Config:
             alone by as few crops as cover it.
         weak_crops: Random crops per photo that are pooled into its features; 0: those by which it is scored.
         crop_rows: The regression is fitted to each random crop by itself, with its photo's label, and a pseudo-label is
-            the mean over a photo's crops; of more than 20,000 crops, n, every ``n // 20000``-th is learnt.
+            the mean over a photo's crops; of very many crops some are learnt (`distill.MANY_CROPS`).
         holdout: Share (0..1, exclusive) of A that is never trained on.
         blocks: N, the number of blocks that B is cut into.
         replay_every: K1 and K2 of SDK-Sample, a pair, or one number for both: one exemplar for this many photos of A,
@@ -157,17 +153,14 @@ class Config:
             raise SsiqaError("A projection is of the pooled output; set feature_dim=0, or depths=False.")
         if self.depths and self.queries:
             raise SsiqaError("A decoder reads the last layer alone; set queries=0, or depths=False.")
-        if self.crop_rows and (self.student is None or not self.weak_crops):
+        if self.crop_rows and (self.student is None or not self.weak_crops or not self.krr):
             raise SsiqaError(
                 "A regression on single crops takes random ones, and a student that is trained; "
-                "set weak_crops and student=ssiqa.Schedule(...), or crop_rows=False."
+                "set krr=True, weak_crops and student=ssiqa.Schedule(...), or crop_rows=False."
             )
-        if self.teacher_share:
-            _require_number("teacher_share", self.teacher_share, 0, 1)
-        if self.tolerance:
-            _require_number("tolerance", self.tolerance, 0, 2.000001)
-        if self.frozen:
-            _require_number("frozen", self.frozen, 0, 1.000001)
+        _require_number("teacher_share", self.teacher_share, 0, 1, or_0=True)
+        _require_number("tolerance", self.tolerance, 0, 2.000001, or_0=True)
+        _require_number("frozen", self.frozen, 0, 1.000001, or_0=True)
 
     @property
     def replay_pair(self) -> tuple[int, int]:
@@ -186,11 +179,6 @@ class Config:
             SsiqaError: The weight file cannot be read.
         """
         settings = json.loads(to_json(asdict(self)))
-        schedules = [settings[name] for name in ("teacher", "student") if settings[name]]
-        for kept, added in [(settings, _ADDED), *((schedule, _ADDED_TO_SCHEDULES) for schedule in schedules)]:
-            for name, before in added.items():
-                if kept[name] == before:
-                    del kept[name]
         if self.weights is None:
             return {"schema": SCHEMA, "settings": settings}
         try:
@@ -209,10 +197,10 @@ def _require_whole(name: str, value: object, low: int) -> None:
         raise SsiqaError(f"{name} is {value!r}; it must be a whole number, {low} or more.")
 
 
-def _require_number(name: str, value: object, low: float, high: float, otherwise: str = "") -> None:
+def _require_number(name: str, value: object, low: float, high: float, otherwise: str = "", or_0: bool = False) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    if not (number and low < value < high):  # type: ignore[operator]
-        limits = f"above {low:g}" + (f" and below {high:g}" if isfinite(high) else "")
+    if not (number and (low < value < high or (or_0 and value == 0))):  # type: ignore[operator]
+        limits = f"above {low:g}" + (f" and below {high:g}" if isfinite(high) else "") + (", or 0" if or_0 else "")
         raise SsiqaError(f"{name} is {value!r}; it must be a number {limits}{otherwise}.")
 
 

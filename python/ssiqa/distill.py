@@ -54,7 +54,10 @@ def regression(
     learnt = slice(None, None, max(1, len(rows) // MANY_CROPS) if config.crop_rows else 1)
     rows, features = rows[learnt], labeled.features[learnt].double()
     truth = torch.from_numpy(targets[rows]).to(features.device)
-    groups = None if groups is None else groups[rows]
+    if groups is not None:
+        groups = groups[rows]
+    elif config.crop_rows:
+        groups = rows  # crops of a photo are near-duplicates
     return ridge.fit(features, truth, groups, gamma=config.gamma, alpha=config.alpha, seed=config.seed)
 
 

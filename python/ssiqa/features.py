@@ -77,7 +77,7 @@ class Observer:
         self._judge = network.judge()
 
     def look(self, photos: Sequence[Photo], *, again: bool) -> Iterator[Views]:
-        """Features and predictions of ``photos`` in order, about 1,024 at a time.
+        """Features and predictions of ``photos`` in order, about 1,024 rows at a time.
 
         Args:
             photos: n photos.

@@ -32,20 +32,21 @@ _NOTICE: ContextVar[Callable[[Tensor], None] | None] = ContextVar("notice", defa
 fx.wrap("moments")
 
 
-def moments(activations: Tensor, channels_last: bool, prefix: int = 0) -> Tensor:
-    """Mean and standard deviation of each channel over all places, and the class token if there is one: float32
+def moments(activations: Tensor, channels_last: bool, prefix: int = 0, class_token: bool = False) -> Tensor:
+    """Mean and standard deviation of each channel over all places, and the class token if asked for: float32
     ``(n, 2 C)``, or ``(n, 3 C)``.
 
     Args:
         activations: ``(n, C, H, W)``, tokens ``(n, T, C)``, or ``(n, H, W, C)``.
         channels_last: Whether four axes are the last of these.
-        prefix: Tokens before those of places, the class token first; 0: there is none.
+        prefix: Tokens before those of places.
+        class_token: Whether the first of those is one.
     """
     axes = {3: [1], 4: [1, 2] if channels_last else [2, 3]}[activations.ndim]
     places = activations[:, prefix:] if prefix else activations
     variance, mean = torch.var_mean(places.float(), dim=axes, correction=0)
-    class_token = [activations[:, 0].float()] if prefix else []
-    return torch.cat([mean, (variance + 1e-6).sqrt(), *class_token], 1)
+    first = [activations[:, 0].float()] if class_token else []
+    return torch.cat([mean, (variance + 1e-6).sqrt(), *first], 1)
 
 
 def pool_moments(read: Tensor, widths: Sequence[int], parts: int) -> Tensor:
@@ -103,7 +104,8 @@ class Reader(nn.Module):
         depths: Whether it is read at several depths.
         decoder: What reads its tokens, if something does.
         widths: How many features each depth gives; the pooled output is one depth.
-        parts: Of which a depth consists, as wide as each other: mean, deviation, and the class token if there is one.
+        parts: Of which a depth consists, as wide as each other: mean, deviation, and the class token if each layer
+            hands one on; one that comes in the last layers alone counts as a place. Nothing without depths.
     """
 
     def __init__(self, name: str, backbone: nn.Module, depths: bool = False, queries: int = 0) -> None:
@@ -123,7 +125,7 @@ class Reader(nn.Module):
         self.depths = depths
         self.decoder: Decoder | None = None
         self._features = _Features(backbone) if depths or queries else nn.Identity()
-        self._prefix = 0
+        self._prefix, self._has_class_token = 0, False
         self._channels_last = str(getattr(backbone, "output_fmt", "")) == "NHWC"
         trained: Any = backbone.pretrained_cfg
         training = backbone.training
@@ -141,7 +143,7 @@ class Reader(nn.Module):
         if queries:
             prefix: Any = backbone.num_prefix_tokens
             self.decoder = Decoder(width, prefix, queries)
-        self.parts = 3 if self._prefix else 2
+        self.parts = 3 if self._has_class_token else 2
 
     def forward(self, crops: Tensor) -> Tensor:
         """Normalised ``(n, 3, crop, crop)`` to ``(n, sum of widths)``."""
@@ -156,7 +158,8 @@ class Reader(nn.Module):
     def _read(self, crops: Tensor) -> list[Tensor]:
         depths: list[Tensor] = []
         # At once: activations of all layers together would be much to hold, and nowhere to cut between them.
-        self._listen(crops, lambda layer: depths.append(moments(layer, self._channels_last, self._prefix)))
+        how = (self._channels_last, self._prefix, self._has_class_token)
+        self._listen(crops, lambda layer: depths.append(moments(layer, *how)))
         return depths
 
     def _listen(self, crops: Tensor, notice: Callable[[Tensor], None]) -> None:
@@ -168,12 +171,11 @@ class Reader(nn.Module):
         notice(last)
 
     def _tokens_before_places(self, image: Tensor) -> int:
-        """If they are in each layer's output, the class token first."""
+        """If they are in each layer's output."""
         shapes: list[torch.Size] = []
         self._listen(image, lambda layer: shapes.append(layer.shape))
         alike = len(shapes[-1]) == 3 and all(shape == shapes[-1] for shape in shapes)
-        has_class_token = getattr(self.backbone, "cls_token", None) is not None
-        return int(getattr(self.backbone, "num_prefix_tokens", 0)) if alike and has_class_token else 0
+        return int(getattr(self.backbone, "num_prefix_tokens", 0)) if alike else 0
 
     def _width_of_tokens(self, image: Tensor) -> int:
         if getattr(self.backbone, "num_prefix_tokens", 0) < 1:
@@ -185,6 +187,7 @@ class Reader(nn.Module):
             for layer in _evenly(_layers(self.backbone), MOST_LAYERS):
                 self.backbone.get_submodule(layer).register_forward_hook(_leave)
             self._prefix = self._tokens_before_places(image)
+            self._has_class_token = self._prefix > 0 and getattr(self.backbone, "cls_token", None) is not None
             return tuple(depth.shape[1] for depth in self._read(image))
         pooled = self(image)
         if not isinstance(pooled, Tensor) or pooled.ndim != 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from math import ceil
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]
 from torch import Tensor
 
 from ssiqa.config import Schedule
@@ -46,7 +47,7 @@ def fit(
     phase: int,
     task: Task,
 ) -> list[float]:
-    """Minimise the smooth L1 loss between scores of strongly augmented crops and ``targets``, with a fresh Adam.
+    """Minimise the smooth L1 loss between scores of strongly augmented crops and ``targets``, with a fresh AdamW.
 
     Each epoch sees each photo as often as the schedule says, in a new order, as a random crop mirrored at random.
 
@@ -67,7 +68,9 @@ def fit(
         SsiqaError: The loss is no longer finite.
     """
     parameters = list(network.model.trainable())
-    optimizer = torch.optim.AdamW(parameters, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
+    exempt = _exempt(network.model)
+    decaying = param_groups_weight_decay(network.model, schedule.weight_decay, no_weight_decay_list=exempt)
+    optimizer = torch.optim.AdamW(decaying, lr=schedule.lr, fused=True)
     clock, losses, room = photos.profile, [], Room(network.device)
     network.model.train()
     for epoch in range(schedule.epochs):
@@ -91,6 +94,12 @@ def fit(
             raise SsiqaError(f"Phase {phase} diverged; lower the learning rate, which is {schedule.lr:g}.")
         losses.append(total / len(order))
     return losses
+
+
+def _exempt(model: QualityModel) -> list[str]:
+    """Parameters that do not decay by what timm says of the backbone, such as positions of tokens."""
+    names: Any = getattr(model.reader.backbone, "no_weight_decay", list)
+    return [f"reader.backbone.{name}" for name in names()]
 
 
 def _most_lanes(network: Network, batch_size: int) -> int | None:

@@ -21,7 +21,7 @@ from ssiqa.errors import SsiqaError
 from ssiqa.lanes import Lanes
 from ssiqa.models import QualityModel, build_model
 from ssiqa.network import Network
-from ssiqa.reader import MOST_LAYERS, Reader, moments, pool_moments, takes_any_size
+from ssiqa.reader import MOST_LAYERS, Reader, _layers, moments, pool_moments, takes_any_size
 from ssiqa.standard import BEYOND, NORM, Standard
 
 from .conftest import BACKBONE, student_weights
@@ -43,7 +43,7 @@ def test_moments_are_those_of_each_channel() -> None:
     assert torch.allclose(moments(tokens, channels_last=False), found, atol=1e-6)
     before = torch.randn(3, 2, 5)
     found = torch.cat([found, before[:, 0]], 1)
-    assert torch.allclose(moments(torch.cat([before, tokens], 1), False, prefix=2), found, atol=1e-6)
+    assert torch.allclose(moments(torch.cat([before, tokens], 1), False, prefix=2, class_token=True), found, atol=1e-6)
 
 
 @given(st.integers(1, 4), st.integers(1, 4))
@@ -102,27 +102,44 @@ def test_depths_are_the_outputs_of_the_layers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "before"),
+    ("name", "given", "before", "has_class_token"),
     [
-        ("test_vit", {}, 1),
-        ("deit_tiny_distilled_patch16_224", {"depth": 3}, 2),
-        ("vit_small_patch16_224", {"depth": 3, "reg_tokens": 3}, 4),
-        ("vit_small_patch16_224", {"depth": 3, "class_token": False, "global_pool": "avg"}, None),
-        ("cait_xxs24_224", {"depth": 3}, None),  # which has a class token in its last layers alone
+        ("test_vit", {}, 1, True),
+        ("deit_tiny_distilled_patch16_224", {"depth": 3}, 2, True),
+        ("vit_small_patch16_224", {"depth": 3, "reg_tokens": 3}, 4, True),
+        ("vit_small_patch16_224", {"depth": 3, "class_token": False, "global_pool": "avg"}, 0, False),
+        ("vit_small_patch16_224", {"depth": 3, "class_token": False, "global_pool": "avg", "reg_tokens": 4}, 4, False),
+        ("cait_xxs24_224", {"depth": 3}, 0, False),  # which has a class token in its last layers alone
     ],
 )
-def test_class_tokens_are_read_at_each_depth(name: str, given: dict[str, Any], before: int | None) -> None:
+def test_class_tokens_are_read_at_each_depth(
+    name: str, given: dict[str, Any], before: int, has_class_token: bool
+) -> None:
     backbone = timm.create_model(name, pretrained=False, num_classes=0, **given).eval()
     reader = Reader(name, backbone, depths=True).eval()
-    crops = crops_for(backbone)
+    crops, outputs = crops_for(backbone), []
+    for layer in _layers(backbone):
+        backbone.get_submodule(layer).register_forward_hook(lambda module, inputs, output: outputs.append(output))
     with torch.no_grad():
-        tokens, read = backbone.forward_features(crops), reader(crops)
-    last = tokens[:, before or 0 :]
-    expected = [last.mean(1), (last.var(1, correction=0) + 1e-6).sqrt()]
-    assert reader.parts == (2 if before is None else 3)
-    expected += [] if before is None else [tokens[:, 0]]
-    assert torch.allclose(read[:, -reader.widths[-1] :], torch.cat(expected, 1), atol=1e-5)
-    assert reader.widths == (reader.parts * tokens.shape[2],) * len(reader.widths)
+        last = backbone.forward_features(crops)
+        layers = [*outputs, last]
+        found = reader(crops).split(reader.widths, dim=1)
+    assert reader.parts == (3 if has_class_token else 2)
+    for depth, tokens in zip(found, layers, strict=True):
+        places = tokens[:, before:]
+        expected = [places.mean(1), (places.var(1, correction=0) + 1e-6).sqrt()]
+        expected += [tokens[:, 0]] if has_class_token else []
+        assert torch.allclose(depth, torch.cat(expected, 1), atol=1e-5)
+
+
+def test_class_tokens_of_a_photos_crops_are_averaged() -> None:
+    """And not pooled as if they were deviations."""
+    backbone = timm.create_model("test_vit", pretrained=False, num_classes=0)
+    model = QualityModel(Reader("test_vit", backbone, depths=True)).eval()
+    read = torch.rand(1, 4, sum(model.reader.widths))
+    features, _ = model.see(read)
+    third = model.reader.widths[0] // 3
+    assert torch.allclose(features[0, 2 * third : 3 * third], read[0, :, 2 * third : 3 * third].mean(0), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -226,11 +243,7 @@ def test_a_run_with_a_decoder(
     assert np.isfinite(run.student.score(sorted(unlabeled.glob("*.png")))).all()
 
 
-def test_runs_without_later_settings_are_what_they_were() -> None:
-    settings = make_config().identity()["settings"]
-    assert not {"queries", "crop_rows"} & settings.keys()
-    assert not {"crops", "weight_decay", "clip"} & settings["teacher"].keys()
-    assert make_config(depths=False, queries=6).identity()["settings"]["queries"] == 6
+def test_a_decoder_reads_the_last_layer() -> None:
     with pytest.raises(SsiqaError, match="A decoder reads the last layer alone"):
         make_config(queries=6)
 

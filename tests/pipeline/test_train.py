@@ -118,7 +118,8 @@ def test_a_step_is_that_of_the_whole_batch(
     expected.backward()
     with torch.no_grad():
         for parameter in plain.trainable():
-            parameter *= 1 - 1e-3 * decay
+            if parameter.ndim > 1:
+                parameter *= 1 - 1e-3 * decay
     torch.optim.Adam(list(plain.trainable()), lr=1e-3).step()
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     before = build(start, tmp_path, backbone=backbone)[0].model.state_dict()
@@ -222,6 +223,25 @@ def test_of_many_crops_some_are_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(fitted.centres, features[::3].double())
     with pytest.raises(SsiqaError, match="A regression on single crops takes random ones"):
         make_config(crop_rows=True)
+    with pytest.raises(SsiqaError, match="set krr=True"):
+        make_config("paper", crop_rows=True, krr=False)
+
+
+@pytest.mark.parametrize("wrong", [{"weight_decay": None}, {"clip": False}, {"weight_decay": -1.0}])
+def test_a_schedule_takes_numbers(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SsiqaError, match="it must be a number above 0, or 0"):
+        Schedule(epochs=1, lr=1e-3, decay_every=1, **wrong)
+
+
+def test_crops_of_a_photo_are_left_out_together() -> None:
+    """Where photos have no groups: each crop has near-duplicates, which tell nothing of other photos."""
+    rng = np.random.default_rng(0)
+    features = torch.from_numpy(np.repeat(rng.normal(size=(200, 4)), 10, axis=0) + 0.01 * rng.normal(size=(2000, 4)))
+    rows, targets = Views(features.float(), torch.zeros(2000), torch.zeros(2000)), rng.normal(size=200)
+    fitted = distill.regression(rows, targets, None, make_config("paper", crop_rows=True))
+    assert fitted is not None
+    assert fitted.loo_rmse is not None
+    assert fitted.loo_rmse > 0.5
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

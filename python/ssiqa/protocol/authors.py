@@ -41,7 +41,10 @@ DIFFERENCES = (
     "an image of B is learnt with the mean of what the regression says of its ten crops, where theirs has ten labels",
     "labels are standardised, where theirs are mapped to 0..100, higher is better: features trained for them may be of "
     "another scale, which a fixed width does not follow",
-    "an exemplar is an image, where theirs is a crop",
+    "an exemplar is an image, where theirs is a crop; one is replayed for a hundred, where theirs are as few or up to "
+    "twenty times as many by pair of databases",
+    "steps are of 32 crops, where theirs are of 16 to 128 by pair of databases, at the same learning rates",
+    "of more crops than memory holds kernels of, the regression keeps 2,048 centres (Nystrom), where theirs is exact",
     "crops are cut from images of 384 pixels on their shorter side (LIVE and CSIQ 512), where theirs are cut from what "
     "the database holds or the fixed size",
     "figures on A are the exported scorers', which look at a fixed grid of crops",
