@@ -51,6 +51,15 @@ class Photos(NamedTuple):
     groups: NDArray[np.int64]
 
 
+class Folders(NamedTuple):
+    """The folders that studies are made on; all of ss03 but its test has its oracle's labels."""
+
+    ss01: Photos
+    ss03_test: Photos
+    pcuid: Photos
+    ss03: Photos
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="What carries over, depth by depth.")
     parser.add_argument("data", type=Path)
@@ -62,7 +71,7 @@ def main() -> None:
     network = Network(arguments.backbone, arguments.weights, arguments.kept)
     folders = folders_of(network, arguments.data)
     statistics = folders_of(SceneStatistics("scene statistics", arguments.kept), arguments.data)
-    count = len(folders[0].depths)
+    count = len(folders.ss01.depths)
     everything = list(range(count))
     chosen = {f"depth {depth}": [depth] for depth in everything}
     chosen |= {"last two": [count - 2, count - 1], "upper half": everything[count // 2 :], "all": everything}
@@ -70,17 +79,17 @@ def main() -> None:
     print(f"| depths | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}", flush=True)
     for name, depths in chosen.items():
         show(name, folders, depths, arguments.seeds)
-    beside = [
-        photos._replace(depths=photos.depths + more.depths) for photos, more in zip(folders, statistics, strict=True)
-    ]
+    beside = Folders(
+        *(photos._replace(depths=photos.depths + more.depths) for photos, more in zip(folders, statistics, strict=True))
+    )
     show("all, scene statistics beside", beside, [*everything, count], arguments.seeds)
     show("scene statistics alone", beside, [count], arguments.seeds)
     if network.has_class_token:
         for name, parts in (("all, without class token", (0, 1)), ("all, class token alone", (2,))):
-            show(name, [only(photos, parts) for photos in folders], everything, arguments.seeds)
+            show(name, Folders(*(only(photos, parts) for photos in folders)), everything, arguments.seeds)
 
 
-def show(name: str, folders: Sequence[Photos], depths: list[int], seeds: int) -> None:
+def show(name: str, folders: Folders, depths: list[int], seeds: int) -> None:
     rows = [study(folders, depths, seed) for seed in range(seeds)]
     cells = (f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in zip(*rows, strict=True))
     print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
@@ -136,10 +145,9 @@ class SceneStatistics(Describer):
         return [np.concatenate([blocks.mean(0), blocks.std(0)] if len(blocks) else [np.zeros(72)]).astype(np.float32)]
 
 
-def folders_of(describe: Describer, data: Path) -> tuple[Photos, Photos, Photos, Photos]:
-    """ss01, ss03_test, pcuid, and ss03_unlabeled with its oracle's labels."""
+def folders_of(describe: Describer, data: Path) -> Folders:
     biq, pcuid = data / "biq2021", data / "pcuid"
-    return (
+    return Folders(
         labeled(describe, biq / "ss01"),
         labeled(describe, biq / "ss03_test"),
         oracle(describe, pcuid / "unlabeled", pcuid / "oracle.csv"),
@@ -166,8 +174,8 @@ def oracle(describe: Describer, root: Path, table: Path) -> Photos:
     return Photos(describe(root, images), labels, np.arange(len(images)))
 
 
-def study(folders: Sequence[Photos], depths: list[int], seed: int) -> tuple[float, ...]:
-    source, test, far, near = folders
+def study(folders: Folders, depths: list[int], seed: int) -> tuple[float, ...]:
+    source, domain = folders.ss01, folders.ss03
     train, holdout = holdout_split(source.groups, 0.2, seed)
     look = Standard(source.depths, train, depths)
     x, y, groups = look(source.depths), source.labels, source.groups
@@ -178,14 +186,14 @@ def study(folders: Sequence[Photos], depths: list[int], seed: int) -> tuple[floa
         inside = clusters == cluster
         others = ssiqa.KernelRidge(random_state=seed).fit(x[train][~inside], y[train][~inside], groups[train][~inside])
         outside.append(srcc(others.predict(x[train][inside]), y[train][inside]))
-    bound = Standard(near.depths, np.arange(len(near.labels)), depths)
-    domain = ssiqa.KernelRidge(random_state=seed).fit(bound(near.depths), near.labels)
+    look_there = Standard(domain.depths, np.arange(len(domain.labels)), depths)
+    bound = ssiqa.KernelRidge(random_state=seed).fit(look_there(domain.depths), domain.labels)
     return (
         float(np.mean(outside)),
         srcc(model.predict(x[holdout]), y[holdout]),
-        srcc(model.predict(look(test.depths)), test.labels),
-        srcc(model.predict(look(far.depths)), far.labels),
-        srcc(domain.predict(bound(test.depths)), test.labels),
+        srcc(model.predict(look(folders.ss03_test.depths)), folders.ss03_test.labels),
+        srcc(model.predict(look(folders.pcuid.depths)), folders.pcuid.labels),
+        srcc(bound.predict(look_there(folders.ss03_test.depths)), folders.ss03_test.labels),
     )
 
 

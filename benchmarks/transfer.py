@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 import ssiqa
-from benchmarks.depths import CLUSTERS, Depths, Network, Photos, Standard, clusters_of, folders_of, srcc
+from benchmarks.depths import CLUSTERS, Depths, Folders, Network, Photos, Standard, clusters_of, folders_of, srcc
 from ssiqa.data import holdout_split
 from ssiqa.views import FEWEST, pseudo_labels
 
@@ -47,7 +47,7 @@ def main() -> None:
     columns = ("cluster out", "A's hold-out", "near", "far")
     print(f"| | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}", flush=True)
     for side in map(int, arguments.sides.split(",")):
-        photos = Folders(Network("tf_efficientnet_lite0", None, arguments.kept, side), arguments.data)
+        photos = folders_of(Network("tf_efficientnet_lite0", None, arguments.kept, side), arguments.data)
         names = KERNELS if side == 384 else ("one RBF",)
         for name in names:
             show(f"{name}, {side} pixels", [kernel_study(photos, name, seed) for seed in range(arguments.seeds)])
@@ -62,15 +62,8 @@ def show(name: str, rows: list[Sequence[float]]) -> None:
     print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
-class Folders:
-    """The folders of `benchmarks.depths`, described."""
-
-    def __init__(self, describe: Network, data: Path) -> None:
-        self.source, self.near, self.far, self.pool = folders_of(describe, data)
-
-
 def kernel_study(photos: Folders, name: str, seed: int) -> tuple[float, ...]:
-    source = photos.source
+    source = photos.ss01
     train, holdout = holdout_split(source.groups, 0.2, seed)
     rows = some_of_each(source.groups, train, 3, np.random.default_rng(seed))
     look = Separate(source.depths, train)
@@ -85,13 +78,13 @@ def kernel_study(photos: Folders, name: str, seed: int) -> tuple[float, ...]:
     return (
         float(np.mean(outside)),
         srcc(model.predict(look(source.depths, holdout)), source.labels[holdout]),
-        *(srcc(model.predict(look(test.depths)), test.labels) for test in (photos.near, photos.far)),
+        *(srcc(model.predict(look(test.depths)), test.labels) for test in (photos.ss03_test, photos.pcuid)),
     )
 
 
 def view_study(photos: Folders, seed: int) -> Iterator[tuple[float, ...]]:
     """Of teacher, student and their mean: cluster out, hold-out, near and far."""
-    source, everything = photos.source, list(range(len(photos.source.depths)))
+    source, everything = photos.ss01, list(range(len(photos.ss01.depths)))
     train, holdout = holdout_split(source.groups, 0.2, seed)
     clusters, outside = clusters_of(Standard(source.depths, train, everything)(source.depths), source.groups, seed), []
     rng = np.random.default_rng(seed)
@@ -102,8 +95,8 @@ def view_study(photos: Folders, seed: int) -> Iterator[tuple[float, ...]]:
         pool, test = (part(source, inside[chosen]) for chosen in (is_pool, ~is_pool))
         outside.append(views(part(source, np.flatnonzero(clusters != cluster)), pool, [test], seed)[0])
     known = part(source, train)
-    own, near = views(known, photos.pool, [part(source, holdout), photos.near], seed)
-    (far,) = views(known, photos.far, [photos.far], seed)
+    own, near = views(known, photos.ss03, [part(source, holdout), photos.ss03_test], seed)
+    (far,) = views(known, photos.pcuid, [photos.pcuid], seed)
     yield from zip(np.mean(outside, axis=0).tolist(), own, near, far, strict=True)
 
 
