@@ -30,6 +30,7 @@ from torch import Tensor
 
 import ssiqa
 from benchmarks.depths import CLUSTERS, Network, Photos, Standard, clusters_of, folders_of, srcc
+from benchmarks.transfer import part
 from ssiqa import views
 
 
@@ -63,11 +64,7 @@ def within(source: Photos, seed: int) -> Iterator[tuple[Photos, Photos, int]]:
     clusters = clusters_of(look(source.depths), source.groups, seed)
     for cluster in range(CLUSTERS):
         inside = clusters == cluster
-        yield part(source, ~inside), part(source, inside), seed
-
-
-def part(photos: Photos, rows: NDArray[np.bool_]) -> Photos:
-    return Photos([depth[rows] for depth in photos.depths], photos.labels[rows], photos.groups[rows])
+        yield part(source, np.flatnonzero(~inside)), part(source, np.flatnonzero(inside)), seed
 
 
 def labels(source: Photos, pool: Photos, seed: int) -> Iterator[tuple[str, float]]:

@@ -82,15 +82,16 @@ def view(features: Tensor, said: Tensor, alike: NDArray[np.int64], seed: int) ->
         learnt = rng.permutation(others)[:LEARNT]
         regression = ridge.fit(features[learnt], said[learnt], gamma=gamma, alpha=ALPHA, seed=seed)
         mean, std = regression.predict(features[inside])
-        seen[inside], stds[inside] = mean.double(), std.double()
+        # Who was taught one value has no scale, and is not sure of it everywhere.
+        seen[inside], stds[inside] = mean.double(), std.double() if regression.scale > SURE else said.std()
     return seen, stds
 
 
 def as_right(seen: Tensor, stds: Tensor, said: Tensor) -> Tensor:
     """Deviations of a view scaled so that their mean square is that of what it misses of what was said.
 
-    Posterior deviations tell which photos a view knows better, and not how much it knows at all. What is off in the
-    teacher's labels counts as the view's error here, so that it gets too little weight rather than too much.
+    Posterior deviations tell which photos a view knows better, and not how much it knows at all. Noise in the teacher's
+    labels counts as the view's error here, and mistakes that both share as none: it is a size, not a measurement.
 
     Args:
         seen: ``(n,)`` what a view says.
@@ -105,27 +106,30 @@ def as_right(seen: Tensor, stds: Tensor, said: Tensor) -> Tensor:
 
 
 def neighbourhoods(features: Tensor, seed: int) -> NDArray[np.int64]:
-    """Numbers of the neighbourhoods that photos are in, by what they look like: as many as ``FOLDS``, if there are.
+    """Numbers of the neighbourhoods that photos are in, by what they look like: two or more.
 
     Each photo is linked to the one nearest to it, and what hangs together is a neighbourhood; then the same of the
     centres of those (Sarfraz, Sharma and Stiefelhagen, "Efficient parameter-free clustering using first neighbor
     relations", CVPR 2019). So there is no distance to choose at which photos are alike.
 
     Args:
-        features: ``(n, d)`` float32.
+        features: ``(n, d)`` float32, n at least 2.
         seed: Picks those that are linked, of more than ``LEARNT``; others are where the nearest of them is.
     """
     order = generator(seed, "neighbourhoods").permutation(len(features))
-    linked, others = features[order[:LEARNT]], features[order[LEARNT:]]
+    linked, others = features[order[:LEARNT]], order[LEARNT:]
     found = np.arange(len(linked))
     for _ in range(LEVELS):
         coarser = _hang_together(_centres(linked, found))[found]
-        if coarser.max() + 1 < FOLDS:
+        if coarser.max() == 0:
             break
         found = coarser
-    nearest = [kernels.squared_distances(rows, linked).argmin(dim=1).cpu() for rows in torch.split(others, LEARNT)]
     numbers = np.empty(len(features), np.int64)
-    numbers[order] = np.concatenate([found, *(found[rows] for rows in nearest)])
+    numbers[order[:LEARNT]] = found
+    for start in range(0, len(others), LEARNT):
+        rows = others[start : start + LEARNT]
+        nearest = kernels.squared_distances(features[rows], linked).argmin(dim=1)
+        numbers[rows] = found[nearest.cpu().numpy()]
     return numbers
 
 
@@ -133,8 +137,9 @@ def _centres(rows: Tensor, numbers: NDArray[np.int64]) -> Tensor:
     """``(m, d)`` means of rows, by number."""
     of = torch.from_numpy(numbers).to(rows.device)
     count = torch.bincount(of)
-    sums = torch.zeros(len(count), rows.shape[1], dtype=rows.dtype, device=rows.device).index_add_(0, of, rows)
-    return sums / count[:, None]
+    # In float64, because a GPU adds in any order.
+    sums = torch.zeros(len(count), rows.shape[1], dtype=torch.float64, device=rows.device)
+    return (sums.index_add_(0, of, rows.double()) / count[:, None]).to(rows.dtype)
 
 
 def _hang_together(rows: Tensor) -> NDArray[np.int64]:

@@ -21,12 +21,13 @@ from ssiqa.errors import SsiqaError
 from ssiqa.features import Observer, Views, predictions
 from ssiqa.krr import KernelRidge
 from ssiqa.lanes import Lanes
-from ssiqa.models import build_model
+from ssiqa.models import QualityModel, build_model
 from ssiqa.network import Network
 from ssiqa.photos import Photos
 from ssiqa.preprocess import Preprocess
 from ssiqa.profile import Profile
 from ssiqa.progress import Task
+from ssiqa.reader import Reader
 from ssiqa.seeding import generator
 
 from .conftest import BACKBONE
@@ -129,6 +130,13 @@ def test_a_step_is_that_of_the_whole_batch(
         assert not found.requires_grad or not torch.equal(found, before[name]), name
     for (name, found), wanted in zip(network.model.named_buffers(), plain.buffers(), strict=True):
         assert torch.equal(found, wanted), name
+
+
+def test_positions_do_not_decay() -> None:
+    backbone = timm.create_model("test_vit", pretrained=False, num_classes=0)
+    model = QualityModel(Reader("test_vit", backbone))
+    exempt = set(train._exempt(model))
+    assert {"reader.backbone.pos_embed", "reader.backbone.cls_token"} <= exempt & dict(model.named_parameters()).keys()
 
 
 def test_clipped_gradients_move_less(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
