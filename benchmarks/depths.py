@@ -1,6 +1,6 @@
 """What of A's labels carries over to B: kernel ridge regression on pretrained features of several depths, by seed.
 
-python -m benchmarks.depths DATA --kept FOLDER [--backbone NAME --weights FILE] [--seeds 5]
+python -m benchmarks.depths DATA --kept FOLDER [--backbone NAME --weights FILE] [--seeds 3]
 
 DATA holds biq2021 (ss01, ss03_unlabeled, ss03_test, ss03_unlabeled_oracle.csv) and pcuid (unlabeled, oracle.csv). A
 photo is described once, by what `ssiqa.reader` reads at each depth of the whole working image, or of the crops that
@@ -61,13 +61,7 @@ class Folders(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What carries over, depth by depth.")
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--kept", type=Path, required=True, help="folder for what photos look like to the network")
-    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--seeds", type=int, default=5)
-    arguments = parser.parse_args()
+    arguments = arguments_of("What carries over, depth by depth.")
     network = Network(arguments.backbone, arguments.weights, arguments.kept)
     folders = folders_of(network, arguments.data)
     statistics = folders_of(SceneStatistics("scene statistics", arguments.kept), arguments.data)
@@ -87,6 +81,17 @@ def main() -> None:
     if network.has_class_token:
         for name, parts in (("all, without class token", (0, 1)), ("all, class token alone", (2,))):
             show(name, Folders(*(only(photos, parts) for photos in folders)), everything, arguments.seeds)
+
+
+def arguments_of(description: str) -> argparse.Namespace:
+    """Of a study of what a pretrained network sees."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--kept", type=Path, required=True, help="folder for what photos look like to the network")
+    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    return parser.parse_args()
 
 
 def show(name: str, folders: Folders, depths: list[int], seeds: int) -> None:

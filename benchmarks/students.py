@@ -46,8 +46,9 @@ from ssiqa.features import Views
 from ssiqa.kernel_head import KernelHead
 from ssiqa.learner import Learner
 from ssiqa.material import gather
+from ssiqa.neighbourhoods import neighbourhoods
 from ssiqa.profile import Profile
-from ssiqa.views import ALPHA, neighbourhoods, pseudo_labels, view
+from ssiqa.views import ALPHA, pseudo_labels, view
 
 SHARE = make_config().teacher_share
 Scorer = Callable[[Views], Tensor]
@@ -176,7 +177,8 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
         ).mean(0)
 
     def labels(pool: Views, said: Tensor, widths: tuple[int, ...]) -> Tensor:
-        return pseudo_labels(pool.features[:, -sum(widths) :], widths, said, stds(pool), world.seed)
+        alike = neighbourhoods(pool.features, world.seed)
+        return pseudo_labels(pool.features[:, -sum(widths) :], widths, said, stds(pool), alike, world.seed)
 
     def half(pool: Views, said: Tensor, widths: tuple[int, ...]) -> Tensor:
         alike = neighbourhoods(pool.features, world.seed)

@@ -28,6 +28,7 @@ from scipy.linalg import eigh
 import ssiqa
 from benchmarks.depths import CLUSTERS, Depths, Folders, Network, Photos, Standard, clusters_of, folders_of, srcc
 from ssiqa.data import holdout_split
+from ssiqa.neighbourhoods import neighbourhoods
 from ssiqa.views import FEWEST, pseudo_labels
 
 Floats = NDArray[np.float64]
@@ -113,7 +114,7 @@ def views(source: Photos, pool: Photos, tests: list[Photos], seed: int) -> list[
     labels = said
     if len(said) >= FEWEST:
         given, of_teacher, doubt = (torch.from_numpy(array) for array in (seen.astype(np.float32), said, stds))
-        labels = pseudo_labels(given, widths, of_teacher, doubt, seed).numpy()
+        labels = pseudo_labels(given, widths, of_teacher, doubt, neighbourhoods(given, seed), seed).numpy()
     penalty = max(teacher.alpha_, float(np.mean((stds / teacher.scale_) ** 2)))
     adapted = ssiqa.KernelRidge(teacher.gamma_, penalty, random_state=seed)
     adapted.fit(np.concatenate([all_depths(source.depths), seen]), np.concatenate([source.labels, labels]))

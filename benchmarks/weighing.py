@@ -17,11 +17,8 @@ On what a pretrained network sees, as `benchmarks.depths`, by a teacher that is 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from itertools import accumulate
-from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -29,19 +26,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import ssiqa
-from benchmarks.depths import CLUSTERS, Network, Photos, Standard, clusters_of, folders_of, srcc
+from benchmarks.depths import CLUSTERS, Network, Photos, Standard, arguments_of, clusters_of, folders_of, srcc
 from benchmarks.transfer import part
 from ssiqa import views
+from ssiqa.neighbourhoods import neighbourhoods
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What labels of B are worth by how they are weighed.")
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--kept", type=Path, required=True, help="folder for what photos look like to the network")
-    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    arguments = parser.parse_args()
+    arguments = arguments_of("What labels of B are worth by how they are weighed.")
     describe = Network(arguments.backbone, arguments.weights, arguments.kept)
     ss01, _, pcuid, ss03 = folders_of(describe, arguments.data)
     pairs = {
@@ -75,11 +67,10 @@ def labels(source: Photos, pool: Photos, seed: int) -> Iterator[tuple[str, float
     features = torch.from_numpy(look(pool.depths).astype(np.float32))
     widths = [depth.shape[1] for depth in pool.depths]
     yield "teacher", srcc(said.numpy(), pool.labels)
-    for name, alike in (("", np.arange(len(said))), (", apart", views.neighbourhoods(features, seed))):
+    for name, alike in (("", np.arange(len(said))), (", apart", neighbourhoods(features, seed))):
         claimed = as_claimed(features, widths, said, stds, alike, seed)
         yield f"as claimed{name}", srcc(claimed.numpy(), pool.labels)
-        with patch.object(views, "neighbourhoods", lambda *_, alike=alike: alike):
-            right = views.pseudo_labels(features, widths, said, stds, seed)
+        right = views.pseudo_labels(features, widths, said, stds, alike, seed)
         yield f"as right{name}", srcc(right.numpy(), pool.labels)
 
 

@@ -17,6 +17,7 @@ from ssiqa.guard import Verdict, stands
 from ssiqa.kernel_head import KernelHead
 from ssiqa.learner import Learner
 from ssiqa.material import Material
+from ssiqa.neighbourhoods import neighbourhoods
 from ssiqa.ridge import Regression
 from ssiqa.run import PhaseRecord
 from ssiqa.views import FEWEST, pseudo_labels
@@ -139,7 +140,8 @@ def _labels(learner: Learner, new: Views, stds: Tensor) -> Tensor:
     if len(new.scores) < FEWEST:
         logger.info("Labels are the teacher's alone: views of a block take %d photos or more.", FEWEST)
         return new.scores
-    return pseudo_labels(new.features, learner.model.reader.widths, new.scores, stds, learner.config.seed)
+    widths, seed = learner.model.reader.widths, learner.config.seed
+    return pseudo_labels(new.features, widths, new.scores, stds, neighbourhoods(new.features, seed), seed)
 
 
 def _noise(earlier: list[PhaseRecord], stds: Tensor, scale: float) -> float:

@@ -13,8 +13,6 @@ from itertools import accumulate
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
@@ -33,11 +31,11 @@ WIDTH = 0.5
 """Inverse width of the kernel, in units of the inverse median squared distance."""
 SURE = 1e-12
 """Variances and deviations below are as good as none, in units of labels of about 1."""
-LEVELS = 2
-"""Times that neighbours are linked: pairs and short chains of photos, and then those of their centres."""
 
 
-def pseudo_labels(features: Tensor, widths: Sequence[int], said: Tensor, stds: Tensor, seed: int) -> Tensor:
+def pseudo_labels(
+    features: Tensor, widths: Sequence[int], said: Tensor, stds: Tensor, alike: NDArray[np.int64], seed: int
+) -> Tensor:
     """What the teacher and views of the block say of each of its photos, by their precision.
 
     For each depth there is a view, of that depth and all above it. Views are weighed by the inverse of their variances,
@@ -50,9 +48,9 @@ def pseudo_labels(features: Tensor, widths: Sequence[int], said: Tensor, stds: T
         widths: How many of the features are each depth's.
         said: ``(n,)`` what the teacher says.
         stds: ``(n,)`` posterior standard deviations, by A's truth, which stand for the teacher's.
+        alike: ``(n,)`` numbers of neighbourhoods, two or more.
         seed: Picks what views learn where a block is large.
     """
-    alike = neighbourhoods(features, seed)
     views = [view(features[:, first:], said, alike, seed) for first in accumulate(widths[:-1], initial=0)]
     seen = torch.stack([values for values, _ in views])
     precision = 1 / torch.stack([as_right(*of_one, said) for of_one in views]).square().clamp(min=SURE)
@@ -103,48 +101,3 @@ def as_right(seen: Tensor, stds: Tensor, said: Tensor) -> Tensor:
     """
     missed, claimed = (values.square().mean().sqrt() for values in (seen - said, stds))
     return stds * missed / claimed.clamp(min=SURE)
-
-
-def neighbourhoods(features: Tensor, seed: int) -> NDArray[np.int64]:
-    """Numbers of the neighbourhoods that photos are in, by what they look like: two or more.
-
-    Each photo is linked to the one nearest to it, and what hangs together is a neighbourhood; then the same of the
-    centres of those (Sarfraz, Sharma and Stiefelhagen, "Efficient parameter-free clustering using first neighbor
-    relations", CVPR 2019). So there is no distance to choose at which photos are alike.
-
-    Args:
-        features: ``(n, d)`` float32, n at least 2.
-        seed: Picks those that are linked, of more than ``LEARNT``; others are where the nearest of them is.
-    """
-    order = generator(seed, "neighbourhoods").permutation(len(features))
-    linked, others = features[order[:LEARNT]], order[LEARNT:]
-    found = np.arange(len(linked))
-    for _ in range(LEVELS):
-        coarser = _hang_together(_centres(linked, found))[found]
-        if coarser.max() == 0:
-            break
-        found = coarser
-    numbers = np.empty(len(features), np.int64)
-    numbers[order[:LEARNT]] = found
-    for start in range(0, len(others), LEARNT):
-        rows = others[start : start + LEARNT]
-        nearest = kernels.squared_distances(features[rows], linked).argmin(dim=1)
-        numbers[rows] = found[nearest.cpu().numpy()]
-    return numbers
-
-
-def _centres(rows: Tensor, numbers: NDArray[np.int64]) -> Tensor:
-    """``(m, d)`` means of rows, by number."""
-    of = torch.from_numpy(numbers).to(rows.device)
-    count = torch.bincount(of)
-    # In float64, because a GPU adds in any order.
-    sums = torch.zeros(len(count), rows.shape[1], dtype=torch.float64, device=rows.device)
-    return (sums.index_add_(0, of, rows.double()) / count[:, None]).to(rows.dtype)
-
-
-def _hang_together(rows: Tensor) -> NDArray[np.int64]:
-    """``(n,)`` numbers of what hangs together where each row is linked to the nearest other one."""
-    distances = kernels.squared_distances(rows, rows).fill_diagonal_(torch.inf)
-    n, nearest = len(rows), distances.argmin(dim=1).cpu().numpy()
-    links = coo_array((np.ones(n), (np.arange(n), nearest)), shape=(n, n))
-    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)

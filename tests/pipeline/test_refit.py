@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 import ssiqa
-from ssiqa import exemplars, refit, ridge, views
+from ssiqa import exemplars, refit, ridge
 from ssiqa.gpu_ridge import GpuRidge
 from ssiqa.kernel_head import CENTRES, KernelHead
 from ssiqa.krr import KernelRidge
@@ -71,43 +71,6 @@ def test_width_and_penalty_are_chosen_once(run: ssiqa.Adaptation) -> None:
     for phase in later:
         assert (phase["gamma"], phase["loo_rmse"]) == (first["gamma"], first["loo_rmse"])
         assert phase["alpha"] >= first["alpha"]
-
-
-def test_teacher_and_views_are_weighed_by_their_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two depths there are two views, of both and of the upper; together they have their harmonic mean variance."""
-    said = torch.tensor([0.0, 1.0, 2.0, 3.0], dtype=torch.float64)
-    stds = torch.tensor([0.0, 1.0, 3.0, 1.0], dtype=torch.float64)
-    # Each is off by 2 or 1 everywhere: that is the size of its deviations, whose ratios are claimed.
-    of_views = iter([(2.0, [5.0, 5.0, 5.0, 5.0]), (-1.0, [0.1, 0.1, 0.1, 0.1])])
-    shapes = []
-
-    def stand_in(features: Any, taught: Any, alike: Any, seed: int) -> Any:
-        shapes.append(features.shape)
-        assert torch.equal(taught, said)
-        more, view_stds = next(of_views)
-        return said + more, torch.tensor(view_stds, dtype=torch.float64)
-
-    monkeypatch.setattr(views, "view", stand_in)
-    found = views.pseudo_labels(torch.zeros(4, 5), (3, 2), said, stds, 0)
-    assert shapes == [(4, 5), (4, 2)]
-    # Variances 4 and 1: precisions 1/4 and 1, together 2 / 5 - 4 / 5 = -2 / 5, of variance 8 / 5.
-    weights = np.array([0, 1, 9, 1]) / (np.array([0, 1, 9, 1]) + 8 / 5)
-    assert found.numpy() == pytest.approx(said.numpy() - 2 / 5 * weights)
-
-
-def test_a_view_is_as_sure_as_it_is_right() -> None:
-    """About labels that features do not tell, it is not sure, whatever its posterior says."""
-    rng = np.random.default_rng(0)
-    features, noise = (torch.from_numpy(rng.normal(size=size)) for size in ((60, 3), 60))
-    told = features[:, 0]
-    sure = []
-    for said in (told, noise * told.std() / noise.std()):
-        seen, claimed = views.view(features.float(), said, np.arange(60), 0)
-        stds = views.as_right(seen, claimed, said)
-        assert float(stds.square().mean()) == pytest.approx(float((seen - said).square().mean()))
-        assert torch.equal(stds.argsort(), claimed.argsort())
-        sure.append(float(stds.mean()))
-    assert sure[1] > 2 * sure[0]
 
 
 def test_the_less_a_knows_of_b_the_larger_the_penalty(run: ssiqa.Adaptation) -> None:
@@ -334,75 +297,3 @@ def test_weights_that_cancel_leave_an_exact_score() -> None:
     expected = np.exp(-float(head.gamma) * (apart**2).sum(2)) @ weights
     assert np.abs(expected).max() > 1e-3
     assert np.allclose(head(torch.from_numpy(photos)).numpy(), expected, rtol=1e-6, atol=1e-9)
-
-
-def bundles(count: int, each: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Photos shot in bursts, in any order, and which burst each is of."""
-    rng = np.random.default_rng(0)
-    of = rng.permutation(np.repeat(np.arange(count), each))
-    return (rng.normal(size=(count, 3))[of] + 0.01 * rng.normal(size=(len(of), 3))).astype(np.float32), of
-
-
-def test_a_view_never_sees_what_is_said_of_a_photo_or_of_those_like_it() -> None:
-    """Nonsense said of one burst leaves its mark on the others, not on itself."""
-    features, of = bundles(30, 4)
-    labels = features[:, 0].astype(np.float64)
-    spoilt = np.where(of == 7, labels + 1000, labels)
-    said = [views.view(torch.from_numpy(features), torch.from_numpy(taught), of, 0) for taught in (labels, spoilt)]
-    (clean, stds), (seen, _) = said
-    assert torch.equal(seen[of == 7], clean[of == 7])
-    assert (seen != clean).sum() > 60
-    assert np.corrcoef(clean, labels)[0, 1] > 0.8
-    alone = int(np.argmax(np.abs(features).max(1)))
-    assert stds[alone] > stds.median()
-
-
-@pytest.mark.parametrize("linked", [views.LEARNT, 60, 319])
-def test_photos_that_are_alike_are_of_one_neighbourhood(monkeypatch: pytest.MonkeyPatch, linked: int) -> None:
-    """Also where only some of them are linked, and the others join those."""
-    monkeypatch.setattr(views, "LEARNT", linked)
-    features, of = bundles(40, 8)
-    alike = views.neighbourhoods(torch.from_numpy(features), 0)
-    assert len(alike) == len(of)
-    assert 2 <= len(np.unique(alike)) < 40
-    apart = [len(np.unique(alike[of == burst])) for burst in range(40)]
-    assert np.mean(apart) < 1.3
-
-
-@pytest.mark.parametrize("n", [views.FEWEST, 9, 14])
-def test_few_photos_have_views_too(n: int) -> None:
-    features = torch.from_numpy(np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32))
-    alike = views.neighbourhoods(features, 0)
-    assert len(np.unique(alike)) >= 2
-    seen, stds = views.view(features, features[:, 0].double(), alike, 0)
-    assert torch.isfinite(seen).all()
-    assert torch.isfinite(stds).all()
-
-
-def test_photos_that_are_all_the_same_have_labels() -> None:
-    said = torch.arange(12, dtype=torch.float64)
-    assert torch.isfinite(views.pseudo_labels(torch.ones(12, 4), (2, 2), said, torch.ones_like(said), 0)).all()
-
-
-def test_few_scenes_are_left_out_whole() -> None:
-    scenes = torch.repeat_interleave(torch.eye(3), 20, dim=0)
-    alike = views.neighbourhoods(scenes, 0)
-    assert all(len(np.unique(alike[scene : scene + 20])) == 1 for scene in (0, 20, 40))
-
-
-def test_who_was_taught_one_value_is_not_sure_of_it() -> None:
-    """A photo unlike all others keeps most of what the teacher says of it."""
-    features = torch.ones(12, 4)
-    features[7] = -1
-    said = torch.ones(12, dtype=torch.float64)
-    said[7] = -2
-    labels = views.pseudo_labels(features, (2, 2), said, torch.full_like(said, 0.3), 0)
-    assert labels[7] < -1
-
-
-def test_a_view_learns_from_some_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "LEARNT", 20)
-    features = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
-    labels = features[:, 0].astype(np.float64)
-    seen, _ = views.view(torch.from_numpy(features), torch.from_numpy(labels), np.arange(200), 0)
-    assert np.corrcoef(seen, labels)[0, 1] > 0.8
