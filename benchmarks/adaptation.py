@@ -37,7 +37,7 @@ from ssiqa.data import read_labeled_folder, read_unlabeled_folder
 from ssiqa.device import pick_device
 from ssiqa.files import to_json, write_json
 from ssiqa.material import fingerprints
-from ssiqa.run import open_run
+from ssiqa.run import CHECKPOINTS, of_phase_0, open_run
 
 PARTS: dict[str, dict[str, Any]] = {
     "baseline": PAPER | {"krr": False, "blocks": 1, "replay_every": 0},
@@ -46,8 +46,6 @@ PARTS: dict[str, dict[str, Any]] = {
     "full paper": PAPER,
     "default": {},
 }
-# What phase 0 of those does not depend on.
-LATER = ("blocks", "krr", "replay_every", "tolerance")
 # What every machine computes, so that lines made on different ones are of the same settings.
 PRECISION = "float32"
 
@@ -250,9 +248,7 @@ def identity_of(settings: dict[str, Any]) -> dict[str, Any]:
 
 def phase_0_of(kept: Path, task: Task, settings: dict[str, Any]) -> Path:
     """The folder of a phase 0 that runs share."""
-    identity = identity_of(settings)
-    identity["settings"] = {name: value for name, value in identity["settings"].items() if name not in LATER}
-    return kept / "phase-0" / _digest([str(task.labeled), identity])
+    return kept / "phase-0" / _digest([str(task.labeled), of_phase_0(identity_of(settings))])
 
 
 def give_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
@@ -261,23 +257,18 @@ def give_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) ->
     if teacher.is_dir() and not run.exists():
         with open_run(run, identity_of(settings)) as opened:
             opened.claim(fingerprints(task.labeled, task.unlabeled, without=()))
-            _copy(teacher, run / "checkpoints")
+            opened.adopt(teacher)
 
 
 def keep_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:
-    """Keep the teacher of a run for others."""
+    """Keep the teacher of a run for others, whole or not at all."""
     teacher = phase_0_of(kept, task, settings)
     if not teacher.is_dir():
-        _copy(run / "checkpoints", teacher)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Phase 0, whole or not at all."""
-    part = target.with_suffix(".part")
-    part.mkdir(parents=True, exist_ok=True)
-    for file in source.glob("phase-0.*"):
-        shutil.copy(file, part)
-    part.rename(target)
+        part = teacher.with_suffix(".part")
+        part.mkdir(parents=True, exist_ok=True)
+        for file in (run / CHECKPOINTS).glob("phase-0.*"):
+            shutil.copy(file, part)
+        part.rename(teacher)
 
 
 def table(rows: list[Row], teacher_alone: bool) -> str:

@@ -10,7 +10,7 @@ ss03_unlabeled; "far" is pcuid, adapted to itself. SRCC, mean and deviation over
     regression on A         kernel ridge regression on its features
     teacher                 half the network, and a regression on A of what that leaves: what `adapt` exports as teacher
     views                   the mean of regressions on each depth of B and those above it, taught what the teacher
-                            says there
+                            says there; far, which is tested on B itself, in other neighbourhoods of it
     last depth              that on the last depth alone
     teacher's labels        the student with the teacher's labels alone
     student                 the student of `adapt`
@@ -38,17 +38,19 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from benchmarks.adaptation import find_tasks, phase_0_of
-from ssiqa import distill, ridge
+from ssiqa import distill, kernels, ridge
 from ssiqa.cache import open_cache
 from ssiqa.config import make_config
 from ssiqa.data import LabeledFolder, Photo, check_images, partition, read_labeled_folder
 from ssiqa.features import Views
+from ssiqa.gpu_ridge import median_distance
 from ssiqa.kernel_head import KernelHead
 from ssiqa.learner import Learner
 from ssiqa.material import gather
 from ssiqa.neighbourhoods import neighbourhoods
 from ssiqa.profile import Profile
-from ssiqa.views import ALPHA, pseudo_labels, view
+from ssiqa.refit import label_noise
+from ssiqa.views import ALPHA, WIDTH, pseudo_labels, view
 
 SHARE = make_config().teacher_share
 Scorer = Callable[[Views], Tensor]
@@ -164,17 +166,22 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
         return fitted.predict(views.features.double())[1]
 
     def penalty(pool: Views) -> float:
-        return max(alpha, float(((stds(pool) / fitted.scale) ** 2).mean()))
+        return max(alpha, label_noise(stds(pool).numpy(), fitted.scale))
 
     def seen(pool: Views, firsts: list[int]) -> Scorer:
-        """The mean of views of a pool from these features on."""
-        models = []
-        for first in firsts:
-            learnt = pool.features[:, first:], teacher(pool)
-            models.append((first, ridge.fit(*learnt, gamma="auto", alpha=ALPHA, seed=world.seed)))
-        return lambda views: torch.stack(
-            [model.predict(views.features[:, first:])[0].double() for first, model in models]
-        ).mean(0)
+        """The mean of views of a pool from these features on; of the pool itself by what they learnt in other
+        neighbourhoods."""
+        said, alike = teacher(pool), neighbourhoods(pool.features, world.seed)
+
+        def of(views: Views, first: int) -> Tensor:
+            features = pool.features[:, first:]
+            if views is pool:
+                return view(features, said, alike, world.seed)[0]
+            gamma = WIDTH / median_distance(kernels.squared_distances(features, features))
+            model = ridge.fit(features, said, gamma=gamma, alpha=ALPHA, seed=world.seed)
+            return model.predict(views.features[:, first:])[0].double()
+
+        return lambda views: torch.stack([of(views, first) for first in firsts]).mean(0)
 
     def labels(pool: Views, said: Tensor, widths: tuple[int, ...]) -> Tensor:
         alike = neighbourhoods(pool.features, world.seed)

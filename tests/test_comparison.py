@@ -62,6 +62,23 @@ def test_too_few_groups_are_named() -> None:
         compare_scores(LABELS, LABELS, LABELS, np.arange(299))
 
 
+def test_one_sample_without_correlation_spoils_no_interval() -> None:
+    """Of few and coarse labels some samples draw one label alone."""
+    labels = np.array([3.0] * 26 + [4.0, 2.0, 4.0, 2.0])
+    scores = labels + 0.3 * np.random.default_rng(0).normal(size=30)
+    found = compare_scores(scores, -scores, labels)
+    assert np.isfinite([found.srcc.low, found.srcc.high]).all()
+    assert "the first ranks the photos better" in str(found)
+
+
+def test_where_most_samples_have_none_the_value_is_shown() -> None:
+    labels = np.array([3.0] * 29 + [4.0])
+    scores = np.arange(30.0)
+    found = compare_scores(scores, scores + np.sin(scores), labels)
+    assert f"SRCC {found.srcc.value:+.3f} [" in str(found)
+    assert "the photos do not tell them apart" in str(found)
+
+
 def test_constant_scores_are_undefined() -> None:
     found = compare_scores(np.ones(300), LABELS, LABELS)
     assert str(found.srcc) == "undefined"

@@ -20,8 +20,9 @@ class Interval:
     """A figure with what resampling says of it.
 
     Attributes:
-        value: Of all photos; NaN, as the ends, where it is undefined.
-        low: Lower end of the 95 % bootstrap interval (percentiles).
+        value: Of all photos; NaN where it is undefined.
+        low: Lower end of the 95 % bootstrap interval (percentiles); NaN where the figure is undefined for half of the
+            resamples or more, such as correlations with few different labels.
         high: Its upper end.
     """
 
@@ -30,10 +31,11 @@ class Interval:
     high: float
 
     def __format__(self, spec: str) -> str:
-        if not np.isfinite([self.value, self.low, self.high]).all():
+        if not np.isfinite(self.value):
             return "undefined"
         spec = spec or ".3f"
-        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+        ends = f"{self.low:{spec}}, {self.high:{spec}}" if np.isfinite(self.low) else "interval undefined"
+        return f"{self.value:{spec}} [{ends}]"
 
     def __str__(self) -> str:
         return format(self)
@@ -61,8 +63,11 @@ class Groups:
             return figure(np.concatenate([self._members[group] for group in chosen]))
 
         rng = np.random.default_rng(0)
-        resampled = [of(rng.integers(self.count, size=self.count)) for _ in range(RESAMPLES)]
-        low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        resampled = np.array([of(rng.integers(self.count, size=self.count)) for _ in range(RESAMPLES)])
+        defined = resampled[np.isfinite(resampled)]
+        low = high = np.nan
+        if len(defined) > RESAMPLES / 2:
+            low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return Interval(of(np.arange(self.count)), float(low), float(high))
 
 

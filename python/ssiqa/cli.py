@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 import os
 import sys
@@ -16,6 +15,7 @@ import click
 
 from ssiqa.cache import CACHE_GIB
 from ssiqa.errors import DataError, SsiqaError
+from ssiqa.files import to_json, write_text
 from ssiqa.version import __version__
 
 if TYPE_CHECKING:
@@ -159,7 +159,6 @@ def score(scorer: Path, images: tuple[Path, ...], output: Path | None, interval:
       ssiqa score run/student.pt photo.jpg
       ssiqa score run/student.pt photos/ --interval --output scores.csv
     """
-    from ssiqa.files import write_text
     from ssiqa.scorer import load
 
     if output and output.suffix not in (".csv", ".json"):
@@ -227,7 +226,7 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
 @click.argument("table")
 @click.option("--data-root", type=_PATH, required=True, help="Holds the unpacked archives: live, csiq, tid2013, ...")
 @click.option("-o", "--output", type=_PATH, default=Path("reproduced"), show_default=True, help="For runs and results.")
-@click.option("--tasks", help="Only these of the table, with commas between: live-csiq,csiq-live.")
+@click.option("--tasks", help="Only these of the table, with commas between: 'live-csiq*,csiq-live'.")
 @click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
     "--protocol",
@@ -333,7 +332,7 @@ def _expand(paths: tuple[Path, ...]) -> Iterator[Path]:
 
 def _table(rows: list[dict[str, str | float]], suffix: str) -> str:
     if suffix == ".json":
-        return json.dumps(rows, indent=2) + "\n"
+        return to_json(rows) + "\n"
     table = io.StringIO()
     writer = csv.DictWriter(table, list(rows[0]) if rows else ["image", "score"], lineterminator="\n")
     writer.writeheader()

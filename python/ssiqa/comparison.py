@@ -42,8 +42,8 @@ class Comparison:
             lines.append(f"{name:<8} {figure(found.srcc):>8} {figure(found.plcc):>8} {figure(found.krcc):>8}")
         lines.append(f"second less first, with 95 % intervals: SRCC {self.srcc:+.3f}, PLCC {self.plcc:+.3f}")
         verdict = "the photos do not tell them apart"
-        if not np.isfinite(self.srcc.low):
-            verdict = "one of them gives all photos the same score"
+        if not np.isfinite(self.srcc.value):
+            verdict = "one of them gives all photos the same score, or all have the same label"
         elif self.srcc.low > 0 or self.srcc.high < 0:
             verdict = f"the {'second' if self.srcc.low > 0 else 'first'} ranks the photos better"
         lines.append(f"{self.first.n} photos: {verdict}.")
@@ -70,6 +70,7 @@ def compare(first: Scorer, second: Scorer, labeled_dir: str | PathLike[str]) -> 
     from ssiqa.data import read_labeled_folder
 
     folder = read_labeled_folder(labeled_dir)
+    _groups_of(folder.groups)  # before anything is scored
     of_first, of_second = (judge(scorer, folder) for scorer in (first, second))
     found = compare_scores(of_first.aligned, of_second.aligned, folder.labels, folder.groups)
     return replace(found, first=of_first.evaluation(), second=of_second.evaluation())
@@ -99,12 +100,7 @@ def compare_scores(
     given = np.arange(columns.shape[1]) if groups is None else np.asarray(groups)
     if given.shape != columns.shape[1:]:
         raise DataError(f"There are {columns.shape[1]} scores but groups of shape {given.shape}; give one group each.")
-    photos = Groups(given)
-    if photos.count < MINIMUM_GROUPS:
-        raise DataError(
-            f"Comparing takes photos of at least {MINIMUM_GROUPS} groups, and these are of {photos.count}: "
-            "rate more of them."
-        )
+    photos = _groups_of(given)
 
     def plcc(rows: NDArray[np.int64]) -> float:
         before, after, truth = columns[:, rows]
@@ -115,3 +111,13 @@ def compare_scores(
         return correlation(after, truth) - correlation(before, truth)
 
     return Comparison(*evaluations, srcc=photos.interval(srcc), plcc=photos.interval(plcc))
+
+
+def _groups_of(groups: NDArray[Any]) -> Groups:
+    found = Groups(groups)
+    if found.count < MINIMUM_GROUPS:
+        raise DataError(
+            f"Comparing takes photos of at least {MINIMUM_GROUPS} groups, and these are of {found.count}: "
+            "rate more of them."
+        )
+    return found

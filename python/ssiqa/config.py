@@ -218,8 +218,8 @@ _DEFAULT = Config(
     teacher_share=0.5,
 )
 
-# Implementation Details of the paper. The projection, ten crops a photo and 384 pixels (KonIQ's height there) are those
-# of the authors' published code.
+# Implementation Details of the paper. The projection, ten crops a photo and 384 pixels (KonIQ's shorter side there) are
+# those of the authors' published code.
 _PAPER = Config(
     backbone="deit3_small_patch16_224.fb_in1k",
     depths=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +41,8 @@ def read_json(path: Path) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """Strict JSON: not-a-number becomes null, because JSON has no word for it."""
-    return json.dumps(_without_nan(value), indent=2, allow_nan=False)
+    """Strict JSON: numbers that are not finite become null, because JSON has no word for them."""
+    return json.dumps(_finite(value), indent=2, allow_nan=False)
 
 
 def sha256(path: Path) -> str:
@@ -52,9 +53,9 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _without_nan(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

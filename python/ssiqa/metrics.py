@@ -133,13 +133,13 @@ class Measured(NamedTuple):
 
     def evaluation(self) -> Evaluation:
         every = np.arange(len(self.labels))
-        plcc, srcc, krcc, rmse = (figure(every) for figure in self._figures().values())
+        plcc, srcc, krcc, rmse = (of(every) for of in self._figures().values())
         return Evaluation(plcc, srcc, krcc, rmse, len(every))
 
     def with_intervals(self, groups: Groups) -> Evaluation:
         if groups.count < MINIMUM_GROUPS:
             return self.evaluation()
-        intervals = {name: groups.interval(figure) for name, figure in self._figures().items()}
+        intervals = {name: groups.interval(of) for name, of in self._figures().items()}
         return replace(self.evaluation(), intervals=intervals)
 
     def _figures(self) -> dict[str, Callable[[NDArray[np.int64]], float]]:

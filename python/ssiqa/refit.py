@@ -69,12 +69,12 @@ def refit(
         _, stds = of_a.predict(new.features.double())
         of_holdout, holdout_stds = of_a.predict(unseen.features.double())
         labels = _labels(learner, new, stds)
-        alpha = max(first.alpha, _noise(standing, stds, of_a.scale))
+        every = np.concatenate([*(np.asarray(record.stds) for record in standing), stds.cpu().numpy()])
+        alpha = max(first.alpha, label_noise(every, of_a.scale))
         learnt = [_left(learner, known, truth.targets), _left(learner, new, labels)]
         learnt += [_left(learner, views, rated.targets) for views, rated in zip(old, earlier, strict=True)]
-        if inherited is not None:
-            learnt.append(_remembered(inherited, known))
-        student = _head(learner, learnt, first.gamma, alpha)
+        remembered = [] if inherited is None else [_remembered(inherited, known)]
+        student = _head(learner, learnt + remembered, first.gamma, alpha)
     coverage = trust.warned(trust.coverage(stds, holdout_stds), phase)
     verdict = _settle(learner, student, unseen, material, holdout.floor(first, learner.config))
     if verdict.step < 1:
@@ -86,7 +86,11 @@ def refit(
         photos=material.block_names(block),
         pseudo_labels=labels.tolist(),
         teacher_scores=new.scores.tolist(),
-        exemplars=[len(truth.photos), *(len(rated.photos) for rated in earlier)],
+        exemplars=[
+            len(truth.photos),
+            *(len(rated.photos) for rated in earlier),
+            *(len(left) for _, left in remembered),
+        ],
         gamma=first.gamma,
         alpha=alpha,
         loo_rmse=first.loo_rmse,
@@ -144,7 +148,11 @@ def _labels(learner: Learner, new: Views, stds: Tensor) -> Tensor:
     return pseudo_labels(new.features, widths, new.scores, stds, neighbourhoods(new.features, seed), seed)
 
 
-def _noise(earlier: list[PhaseRecord], stds: Tensor, scale: float) -> float:
-    """Of the labels of all blocks so far: how uncertain A left them, mean posterior variance in units of the kernel."""
-    every = np.concatenate([*(np.asarray(record.stds) for record in earlier), stds.cpu().numpy()])
-    return float(np.mean((every / scale) ** 2)) if scale > 0 else 0.0
+def label_noise(stds: NDArray[np.float64], scale: float) -> float:
+    """Of pseudo-labels: how uncertain A left them, mean posterior variance in units of the kernel.
+
+    Args:
+        stds: ``(n,)`` posterior standard deviations, of all blocks so far; of those of earlier runs nothing is kept.
+        scale: Of the regression on A that they are of.
+    """
+    return float(np.mean((stds / scale) ** 2)) if scale > 0 else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,9 @@ from ssiqa.models import QualityModel
 
 _IDENTITY = "run.json"
 _LOCK = ".lock"
-_CHECKPOINTS = "checkpoints"
+CHECKPOINTS = "checkpoints"
+LATER = ("blocks", "krr", "replay_every", "tolerance")
+"""Settings on which phase 0 does not depend."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class PhaseRecord:
         photos: Photos of the block, relative to folder B; empty in phase 0.
         pseudo_labels: Their labels on the internal scale.
         teacher_scores: The teacher's own predictions for them, on the internal scale.
-        exemplars: How many photos were learnt again: of A, then of each earlier block, then of earlier runs.
+        exemplars: How many photos were learnt again: of A, then of each earlier block, then of earlier runs, if any.
         gamma: RBF width used, None without KRR.
         alpha: Ridge penalty used, None without KRR; of a student that is a regression its own.
         loo_rmse: Leave-one-out error of the regression on A, internal scale, None without KRR or with gamma and
@@ -131,11 +134,24 @@ class Run:
         write_json(self._record_path(record.phase), asdict(record))
         self.records.append(record)
 
+    def adopt(self, checkpoints: Path) -> None:
+        """Take phase 0 from the checkpoints of another run on the same A, whose :func:`of_phase_0` is the same."""
+        for path in (self._weights_path(0), self._record_path(0)):  # the record last, which declares both complete
+            with written_beside(path) as beside:
+                shutil.copyfile(checkpoints / path.name, beside)
+        self.records.append(PhaseRecord(**read_json(self._record_path(0))))
+
     def _weights_path(self, phase: int) -> Path:
-        return self.folder / _CHECKPOINTS / f"phase-{phase}.safetensors"
+        return self.folder / CHECKPOINTS / f"phase-{phase}.safetensors"
 
     def _record_path(self, phase: int) -> Path:
-        return self.folder / _CHECKPOINTS / f"phase-{phase}.json"
+        return self.folder / CHECKPOINTS / f"phase-{phase}.json"
+
+
+def of_phase_0(identity: dict[str, Any]) -> dict[str, Any]:
+    """What phase 0 of a run depends on, but for A."""
+    settings = {name: value for name, value in identity["settings"].items() if name not in LATER}
+    return identity | {"settings": settings}
 
 
 @contextmanager
@@ -159,7 +175,7 @@ def open_run(folder: Path, identity: dict[str, Any]) -> Iterator[Run]:
         raise RunError(f"Another process is working in {folder}; wait for it or choose another folder.") from error
     try:
         check_folder(folder, identity)
-        for left_over in (*folder.glob(".*.part"), *(folder / _CHECKPOINTS).glob(".*.part")):
+        for left_over in (*folder.glob(".*.part"), *(folder / CHECKPOINTS).glob(".*.part")):
             left_over.unlink()  # of a process that was killed while it wrote
         yield Run(folder, identity)
     finally:

@@ -80,6 +80,8 @@ def update(
 
     folder = Path(output_dir or f"{old}-to-{Path(unlabeled_dir).resolve().name}")
     config = replace(_config(report["settings"], weights, old), blocks=blocks)
+    if not (old / STUDENT).is_file():
+        raise RunError(f"{old} holds no {STUDENT}, from which an update goes on; call adapt again to write it.")
     memory, identity = exemplars.load(old / exemplars.FOLDER), {"continues": sha256(old / STUDENT)}
     return carry_out(
         Plan(

@@ -177,3 +177,15 @@ def test_a_place_that_cannot_be_written_is_named(adaptation: ssiqa.Adaptation, u
     result = ssiqa_command("score", student, unlabeled, "--output", tmp_path / "file/scores.csv")
     assert result.exit_code == 2
     assert str(tmp_path / "file") in result.stderr
+
+
+def test_endless_intervals_are_null_in_json(adaptation: ssiqa.Adaptation, unlabeled: Path, tmp_path: Path) -> None:
+    """The hold-out of so few photos says nothing of how far scores are off."""
+    student, output = adaptation.output_dir / "student.pt", tmp_path / "scores.json"
+    assert ssiqa_command("score", student, unlabeled, "--interval", "--output", output).exit_code == 0
+
+    def refused(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    rows = json.loads(output.read_text(), parse_constant=refused)
+    assert {(row["low"], row["high"]) for row in rows} == {(None, None)}

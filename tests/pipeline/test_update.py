@@ -110,6 +110,10 @@ def test_what_is_no_finished_run_is_refused(
     shutil.rmtree(tmp_path / "forgetful" / exemplars.FOLDER)
     with pytest.raises(RunError, match="a run without them cannot go on"):
         ssiqa.update(tmp_path / "forgetful", newer, weights=settings["weights"])
+    shutil.copytree(finished, tmp_path / "headless")
+    (tmp_path / "headless/student.pt").unlink()
+    with pytest.raises(RunError, match=r"headless holds no student\.pt, from which an update goes on"):
+        ssiqa.update(tmp_path / "headless", newer, weights=settings["weights"])
 
 
 def test_command(finished: Path, newer: Path, settings: dict[str, Any], tmp_path: Path) -> None:

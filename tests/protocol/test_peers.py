@@ -17,7 +17,7 @@ from ssiqa.errors import DataError
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.ilniqe import TEMPLATE, IlNiqe, likeliest_weibull
 from ssiqa.protocol.niqe import PARAMETERS, Niqe, asymmetric_gaussians
-from ssiqa.protocol.peers import open_peers, score_database
+from ssiqa.protocol.peers import Peer, open_peers, score_database
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_damaged_parameters_are_named(tmp_path: Path) -> None:
 def test_worse_pictures_are_farther_from_pristine_ones(
     name: str, pristine: float, peers: Path, shared_data: Path
 ) -> None:
-    score = open_peers(peers)[0][name]
+    score = open_peers(peers)[0][name].score
     photo = read_image(sorted((shared_data / "kodak").glob("*.png"))[4])
     noise = np.random.default_rng(0).normal(0, 25, photo.shape)
     worse = (cv2.GaussianBlur(photo, (0, 0), 3), (photo + noise).clip(0, 255).astype(np.uint8))
@@ -133,7 +133,7 @@ def test_packages_rank_blur_as_worse(name: str, shared_data: Path) -> None:
     if name not in found:
         pytest.skip(missing[name])
     photo = read_image(sorted((shared_data / "kodak").glob("*.png"))[4])
-    assert found[name](cv2.GaussianBlur(photo, (0, 0), 3)) > found[name](photo) + 10
+    assert found[name].score(cv2.GaussianBlur(photo, (0, 0), 3)) > found[name].score(photo) + 10
 
 
 def test_scores_are_kept_by_image(tmp_path: Path) -> None:
@@ -149,9 +149,12 @@ def test_scores_are_kept_by_image(tmp_path: Path) -> None:
         return asked[-1]
 
     some = database.take(np.array([0, 2]))
-    assert score_database("Darkness", darkness, some, tmp_path / "kept").tolist() == [-10, -30]
-    assert score_database("Darkness", darkness, database, tmp_path / "kept").tolist() == [-10, -20, -30]
+    peer = Peer(darkness, "1.0")
+    assert score_database("Darkness", peer, some, tmp_path / "kept").tolist() == [-10, -30]
+    assert score_database("Darkness", peer, database, tmp_path / "kept").tolist() == [-10, -20, -30]
     assert sorted(asked) == [10, 20, 30]
-    assert json.loads((tmp_path / "kept/few/Darkness.json").read_text()) == {"a.png": 10, "b.png": 20, "c.png": 30}
+    assert json.loads((tmp_path / "kept/few/Darkness 1.0.json").read_text()) == {"a.png": 10, "b.png": 20, "c.png": 30}
+    other = Peer(lambda image: 1.0, "2.0")
+    assert score_database("Darkness", other, database, tmp_path / "kept").tolist() == [-1, -1, -1]
     with pytest.raises(DataError, match=r"Nothing has no score for .*a\.png"):
-        score_database("Nothing", lambda image: np.nan, database, tmp_path / "kept")
+        score_database("Nothing", Peer(lambda image: np.nan, "1.0"), database, tmp_path / "kept")

@@ -218,6 +218,7 @@ def test_references_stay_together_and_directions_are_kept(tmp_path: Path) -> Non
         ("meta_info_TID2013Dataset.csv", ["ref_name", "dist_name", "mos", "std"], "mos"),
         ("meta_info_LIVEIQADataset.csv", ["ref_name", "dist_name", "dmos", "std"], "dmos"),
         ("meta_info_KADID10kDataset.csv", ["ref_name", "dist_name", "dmos", "std"], "mos"),  # higher is better there
+        ("meta_info_kadid10k.csv", ["ref_name", "dist_name", "dmos", "std"], "mos"),
         ("meta_info_SPAQDataset.csv", ["img_name", "mos", "std"], "mos"),
     ],
 )
@@ -236,3 +237,8 @@ def test_a_table_that_is_none_of_pyiqas(tmp_path: Path) -> None:
     table(tmp_path / "meta.csv", [["name", "stars"], ["a.png", 4]])
     with pytest.raises(DataError, match="needs img_name or dist_name, and mos or dmos"):
         read_pyiqa(tmp_path / "meta.csv", tmp_path)
+    table(tmp_path / "meta.csv", [["img_name", "mos"], ["a.png", "n/a"]])
+    with pytest.raises(DataError, match=r"meta\.csv has a row whose mos is no number"):
+        read_pyiqa(tmp_path / "meta.csv", tmp_path)
+    with pytest.raises(DataError, match=r"none\.csv is not there"):
+        read_pyiqa(tmp_path / "none.csv", tmp_path)

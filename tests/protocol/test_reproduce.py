@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ import ssiqa
 from ssiqa.config import make_config
 from ssiqa.data import read_image
 from ssiqa.errors import SsiqaError
+from ssiqa.files import to_json
 from ssiqa.protocol import reproduce as module
+from ssiqa.protocol import summary
 from ssiqa.protocol.authors import DIFFERENCES, Authors
+from ssiqa.protocol.outcome import Outcome
+from ssiqa.protocol.peers import Peer
 from ssiqa.protocol.published import PUBLISHED
 from ssiqa.protocol.reproduce import reproduce
 from ssiqa.protocol.tasks import OURS, TABLES, TASKS, find_task, tables_of
@@ -50,7 +54,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_seed_is_reported_and_none_repeated(
     data_root: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "open_peers", lambda folder: ({"PIQE": lambda image: image.std()}, {"NIQE": "why"}))
+    found = {"PIQE": Peer(lambda image: image.std(), "1.0")}, {"NIQE": "why"}
+    monkeypatch.setattr(module, "open_peers", lambda folder: found)
     options: dict[str, Any] = {"tasks": ["livec-koniq10k", "spaq-livefb"], "seeds": 2, **settings, "blocks": 1}
     text = reproduce("table1", data_root, tmp_path, **options)
     assert "| livec-koniq10k | ssiqa | 2 |" in text
@@ -82,14 +87,84 @@ def test_every_seed_is_reported_and_none_repeated(
     tested = {path.name for path in (seed / "test").rglob("*.png")}
     assert (len(seen), len(tested), seen & tested) == (16, 4, set())
     assert not (seed / "unlabeled/labels.csv").exists()
+    assert not (tmp_path / "cache").exists()
+    assert all(float(row["krcc"]) * float(row["srcc"]) > 0 for row in rows)
 
     monkeypatch.setattr(module, "adapt", None)
     assert reproduce("table1", data_root, tmp_path, **options) == text
-    with pytest.raises(SsiqaError, match=r"holds a run of other settings, .* \(not the same: settings, config\)"):
+    with pytest.raises(SsiqaError, match=r"holds a run of other settings, .* \(not the same: settings\)"):
         reproduce("table1", data_root, tmp_path, **{**options, "weak_crops": 1})
     monkeypatch.setattr(module, "__version__", "0.0")
     with pytest.raises(SsiqaError, match=r"not the same: version"):
         reproduce("table1", data_root, tmp_path, **options)
+
+
+def test_rows_share_their_teacher(
+    data_root: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of a table about what comes after phase 0 begin with one teacher for each seed."""
+    ablation = replace(TABLES["table3"], tasks=(find_task("livec-koniq10k"),))
+    ablation = replace(ablation, variants={name: ablation.variants[name] for name in ("baseline", "SS-IQA")})
+    monkeypatch.setitem(TABLES, "table3", ablation)
+    trained: list[Path] = []
+
+    def watched(labeled: Path, unlabeled: Path, folder: Path, **options: Any) -> Any:
+        if not folder.exists():
+            trained.append(folder)
+        return ssiqa.adapt(labeled, unlabeled, folder, **options)
+
+    monkeypatch.setattr(module, "adapt", watched)
+    given = {name: value for name, value in settings.items() if name not in ("replay_every", "krr", "blocks")}
+    reproduce("table3", data_root, tmp_path, seeds=2, **given)
+    assert [folder.relative_to(tmp_path / "table3/livec-koniq10k").parts[:2] for folder in trained] == [
+        ("baseline", "seed-0"),
+        ("baseline", "seed-1"),
+    ]
+    outcomes = json.loads((tmp_path / "table3/results.json").read_text())["outcomes"]
+    assert [(outcome["variant"], outcome["seed"]) for outcome in outcomes] == [
+        ("baseline", 0),
+        ("baseline", 1),
+        ("SS-IQA", 0),
+        ("SS-IQA", 1),
+    ]
+    before = [outcome["teacher_srcc"] for outcome in outcomes]
+    assert before[:2] == before[2:]
+    assert before[0] != before[1]
+
+
+def test_an_undefined_correlation_stays_one(tmp_path: Path) -> None:
+    """JSON has no not-a-number: what was kept of a run reads as it was written."""
+    figures = {name: 0.5 for name in Outcome.__dataclass_fields__} | {
+        "table": "table1",
+        "task": "a-b",
+        "variant": "ssiqa",
+    }
+    outcomes = [Outcome(**figures | {"seed": seed, "srcc": srcc}) for seed, srcc in enumerate((0.9, np.nan))]
+    again = [Outcome.of_run(json.loads(to_json(asdict(outcome)))) for outcome in outcomes]
+    assert np.isnan(again[1].srcc)
+    text = summary.write(tmp_path, "table1", ["a-b"], again, {}, ())
+    assert text == summary.write(tmp_path, "table1", ["a-b"], outcomes, {}, ())
+    assert "| a-b | ssiqa | 2 | 0.500 ± 0.000 | undefined | undefined |" in text
+    assert "| by | row | a-b |" in text  # a task that the paper has not
+    assert "| ssiqa | ssiqa | 0.500 / undefined |" in text
+
+
+def test_a_peer_has_all_seeds_or_none(
+    data_root: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One image without score is in the test part of some seeds."""
+
+    def picky(image: np.ndarray) -> float:
+        return np.nan if image.std() == flattest else float(image.std())
+
+    task = find_task("livec-koniq10k")
+    source, target = task.read(data_root)
+    tests = [set(task.split(source, target, seed).test.images) for seed in range(2)]
+    flattest = read_image(target.root / min(tests[1] - tests[0])).std()
+    monkeypatch.setattr(module, "open_peers", lambda folder: ({"PIQE": Peer(picky, "1.0")}, {}))
+    text = reproduce("table1", data_root, tmp_path, tasks=["livec-koniq10k"], seeds=2, **{**settings, "blocks": 1})
+    assert "PIQE | not run: PIQE has no score for" in text
+    assert "| livec-koniq10k | PIQE |" not in text
 
 
 def test_the_authors_settings(data_root: Path, settings: dict[str, Any], tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssiqa.data.table import LABELS_FILE
-from ssiqa.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -36,19 +35,6 @@ class Database:
     column: str
     groups: tuple[str, ...]
     distortions: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        """Every image is there.
-
-        Raises:
-            DataError: Some are missing.
-        """
-        missing = [image for image in self.images if not (self.root / image).is_file()]
-        if missing:
-            raise DataError(
-                f"{self.name} in {self.root} lacks {len(missing)} of its {len(self.images)} images, for example "
-                f"{missing[0]}: unpack its archive there again."
-            )
 
     @property
     def quality(self) -> NDArray[np.float64]:

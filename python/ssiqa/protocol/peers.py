@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,32 +13,46 @@ from numpy.typing import NDArray
 
 from ssiqa.data import read_image
 from ssiqa.errors import DataError
-from ssiqa.files import read_json, write_json
+from ssiqa.files import read_json, sha256, write_json
 from ssiqa.lanes import Lanes, batches
 from ssiqa.progress import Task
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.ilniqe import TEMPLATE, IlNiqe
 from ssiqa.protocol.niqe import PARAMETERS, Niqe
+from ssiqa.version import __version__
 
 Score = Callable[[NDArray[np.uint8]], float]
 """Of an RGB image, the lower the better."""
 
+
+class Peer(NamedTuple):
+    """A scorer that nobody trains.
+
+    Attributes:
+        score: Of an image.
+        version: Of the code and parameters that it is made of: scores of another are not its.
+    """
+
+    score: Score
+    version: str
+
+
 _KEPT_EVERY = 200
 
 
-def open_peers(folder: Path | None) -> tuple[dict[str, Score], dict[str, str]]:
+def open_peers(folder: Path | None) -> tuple[dict[str, Peer], dict[str, str]]:
     """The peers that can be had here, by name, and why the others cannot.
 
     Args:
         folder: Holds the parameters of NIQE and IL-NIQE.
     """
-    found: dict[str, Score] = {}
+    found: dict[str, Peer] = {}
     missing: dict[str, str] = {}
-    openers: dict[str, Callable[[], Score]] = {
-        "NIQE": lambda: Niqe.load(_parameters(folder, PARAMETERS)).score,
-        "ILNIQE": lambda: IlNiqe.load(_parameters(folder, TEMPLATE)).score,
-        "BRISQUE": _brisque,
-        "PIQE": _piqe,
+    openers: dict[str, Callable[[], Peer]] = {
+        "NIQE": lambda: _of_parameters(folder, PARAMETERS, Niqe),
+        "ILNIQE": lambda: _of_parameters(folder, TEMPLATE, IlNiqe),
+        "BRISQUE": lambda: Peer(_brisque(), version("brisque")),
+        "PIQE": lambda: Peer(_piqe(), version("pypiqe")),
     }
     for name, opened in openers.items():
         try:
@@ -48,17 +64,17 @@ def open_peers(folder: Path | None) -> tuple[dict[str, Score], dict[str, str]]:
     return found, missing
 
 
-def score_database(name: str, score: Score, database: Database, folder: Path) -> NDArray[np.float64]:
+def score_database(name: str, peer: Peer, database: Database, folder: Path) -> NDArray[np.float64]:
     """``(n,)`` scores of a database's images, the higher the better; what ``folder`` holds already is not repeated.
 
     Raises:
         DataError: An image cannot be read, or the peer has no score for it.
     """
-    path = folder / database.name / f"{name}.json"
+    path = folder / database.name / f"{name} {peer.version}.json"
     kept: dict[str, float] = read_json(path) if path.is_file() else {}
 
     def judged(image: str) -> float:
-        found = score(read_image(database.root / image))
+        found = peer.score(read_image(database.root / image))
         if not np.isfinite(found):
             raise DataError(f"{name} has no score for {database.root / image}.")
         return found
@@ -71,10 +87,10 @@ def score_database(name: str, score: Score, database: Database, folder: Path) ->
     return -np.array([kept[image] for image in database.images])
 
 
-def _parameters(folder: Path | None, name: str) -> Path:
+def _of_parameters(folder: Path | None, name: str, model: type[Niqe | IlNiqe]) -> Peer:
     if folder is None or not (folder / name).is_file():
         raise DataError(f"it needs {name} in --peers-dir, or in a folder peers beside the databases")
-    return folder / name
+    return Peer(model.load(folder / name).score, f"{__version__} {sha256(folder / name)[:12]}")
 
 
 def _brisque() -> Score:

@@ -56,12 +56,13 @@ def read_csiq(root: Path) -> Database:
 
 def read_tid2013(root: Path) -> Database:
     """TID2013: 25 references, 3,000 images of 24 distortions, MOS 0..9."""
-    rows = []
+    rows, spelled = [], {path.name.lower(): path.name for path in (root / "distorted_images").glob("*")}
     for line in _text(root, "mos_with_names.txt").split("\n"):
         if line.strip():
             label, name = line.split()
             content, kind, _ = name.split("_")
-            image = f"distorted_images/{_spelled(root / 'distorted_images', name)}"
+            # The table and the files of the archive differ in capitals.
+            image = f"distorted_images/{spelled.get(name.lower(), name)}"
             rows.append(_Row(image, float(label), content.upper(), kind))
     return _database("TID2013", root, "mos", rows)
 
@@ -111,16 +112,33 @@ def read_biq2021(root: Path) -> Database:
 
 
 def read_pyiqa(meta: Path, root: Path) -> Database:
-    """Any database that a meta CSV of pyiqa describes, its images relative to ``root``."""
+    """Any database that a meta CSV of pyiqa describes.
+
+    Args:
+        meta: The CSV, with columns ``img_name`` or ``dist_name``, ``mos`` or ``dmos``, and perhaps ``ref_name``.
+        root: What its names of images are relative to.
+
+    Raises:
+        DataError: The CSV is not there or none of pyiqa's, or images are missing.
+
+    Example:
+        >>> read_pyiqa(Path("meta_info_CSIQDataset.csv"), Path("csiq")).link_to(Path("labeled"))  # doctest: +SKIP
+    """
+    if not meta.is_file():
+        raise DataError(f"{meta} is not there.")
     rows = _csv(meta.parent, meta.name)
     image = next((name for name in ("dist_name", "img_name") if name in rows[0]), None)
     label = next((name for name in ("mos", "dmos") if name in rows[0]), None)
     if image is None or label is None:
         raise DataError(f"{meta} is no meta CSV of pyiqa: it needs img_name or dist_name, and mos or dmos.")
     # KADID-10k calls its opinion scores dmos, and so does its meta CSV.
-    column = "mos" if "KADID" in meta.name else label
+    column = "mos" if "kadid" in meta.name.lower() else label
     name = meta.stem.removeprefix("meta_info_").removesuffix("Dataset")
-    return _database(name, root, column, [_Row(row[image], float(row[label]), row.get("ref_name", "")) for row in rows])
+    try:
+        read = [_Row(row[image], float(row[label]), row.get("ref_name", "")) for row in rows]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{meta} has a row whose {label} is no number ({error}).") from error
+    return _database(name, root, column, read)
 
 
 READERS: dict[str, Callable[[Path], Database]] = {
@@ -170,6 +188,12 @@ def read_database(name: str, data_root: Path) -> Database:
 
 def _database(name: str, root: Path, column: str, rows: Iterable[_Row]) -> Database:
     found = sorted(rows)
+    missing = [row.image for row in found if not (root / row.image).is_file()]
+    if missing:
+        raise DataError(
+            f"{name} in {root} lacks {len(missing)} of its {len(found)} images, for example {missing[0]}: unpack its "
+            "archive there again."
+        )
     return Database(
         name=name,
         root=root,
@@ -221,10 +245,3 @@ def _sheet(root: Path, name: str, first: str, sheet: str | None = None) -> Itera
             header = row if first in row else None
         elif (values := dict(zip(header, row, strict=False)))[first] is not None:
             yield values
-
-
-def _spelled(folder: Path, name: str) -> str:
-    """The name of a file as the archive spells it, in capitals or not."""
-    if (folder / name).is_file():
-        return name
-    return next((path.name for path in folder.glob("*") if path.name.lower() == name.lower()), name)

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ssiqa.adaptation import adapt
+from ssiqa.device import pick_device, pick_precision
 from ssiqa.errors import DataError, SsiqaError
-from ssiqa.files import read_json, write_json
+from ssiqa.files import read_json, to_json, write_json
+from ssiqa.material import fingerprints
 from ssiqa.metrics import agreement
 from ssiqa.protocol import summary
 from ssiqa.protocol.authors import Authors
@@ -19,6 +21,7 @@ from ssiqa.protocol.honest import Honest, config_of
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import open_peers, score_database
 from ssiqa.protocol.tasks import TABLES, Parts, find_task
+from ssiqa.run import CHECKPOINTS, of_phase_0, open_run
 from ssiqa.version import __version__
 
 RESULT = "result.json"
@@ -38,8 +41,10 @@ def reproduce(
 ) -> str:
     """Run one of the paper's tables, with our splits: 80 % and 20 % of A and of B by seed, references kept together.
 
-    A run that was interrupted goes on; what is finished is not repeated. ``results.json`` and ``results.csv`` hold
-    every seed beside what the paper reports, ``results.md`` the summary that is returned.
+    A run that was interrupted goes on; what is finished is not repeated. Rows that differ in what comes after phase 0
+    share its teacher, seed by seed. Decoded photos are kept until the table is finished, unless ``cache_dir`` says
+    where they stay. ``results.json`` and ``results.csv`` hold every seed beside what the paper reports, ``results.md``
+    the summary that is returned.
 
     Args:
         table: ``"table1"`` to ``"table6"``.
@@ -72,8 +77,10 @@ def reproduce(
         wanted = tuple(task for task in there if task in chosen)
         if not wanted:
             raise SsiqaError(f"{table} has none of these tasks; it has: {', '.join(task.name for task in there)}.")
-    given = {name: value for name, value in settings.items() if value is not None}
     place = Path(output_dir)
+    own_cache = place / "cache"
+    given = {"cache_dir": own_cache} | {name: value for name, value in settings.items() if value is not None}
+    teachers: dict[str, Path] = {}
     results = place / (table if protocol == "honest" else f"{table}-{protocol}")
     outcomes: list[Outcome] = []
     peers, missing = open_peers(Path(peers_dir or Path(data_root) / "peers")) if TABLES[table].peers else ({}, {})
@@ -94,29 +101,44 @@ def reproduce(
             for seed in range(seeds):
                 folder = results / task.name.replace("*", "-common") / _folder_name(variant) / f"seed-{seed}"
                 row, run = (table, task.name, variant, seed), {**common, **changes, "seed": seed}
-                outcomes.append(_run(folder, row, task.split(seen_a, seen_b, seed), how, run))
+                outcomes.append(_run(folder, row, task.split(seen_a, seen_b, seed), how, run, teachers))
                 write()
-        for name, score in peers.items():
-            for seed in range(seeds):
-                test = task.split(source, target, seed).test
-                try:
-                    found = agreement(score_database(name, score, test, place / "peers"), test.quality)
-                except DataError as error:
-                    missing[f"{task.name} {name}"] = str(error)
-                    break
-                outcomes.append(Outcome(table, task.name, name, seed, found.plcc, found.srcc))
-                write()
+        for name, peer in peers.items():
+            try:  # all seeds or none: an image without score would leave out the seeds that test on it
+                tests = [task.split(source, target, seed).test for seed in range(seeds)]
+                found = [agreement(score_database(name, peer, test, place / "peers"), test.quality) for test in tests]
+            except DataError as error:
+                missing[f"{task.name} {name}"] = str(error)
+            else:
+                outcomes += [
+                    Outcome(table, task.name, name, seed, of.plcc, of.srcc, of.krcc) for seed, of in enumerate(found)
+                ]
+            write()
+    if given["cache_dir"] == own_cache:
+        shutil.rmtree(own_cache, ignore_errors=True)
     return write()
 
 
-def _run(folder: Path, row: tuple[str, str, str, int], parts: Parts, how: Honest, settings: dict[str, Any]) -> Outcome:
-    """The outcome of a row (table, task, variant, seed): from its folder, or made and kept there."""
-    of = {
-        "version": __version__,
-        "settings": {name: str(value) for name, value in sorted(settings.items())},
-        "config": config_of(settings).identity(),
-        "images": [part.digest for part in parts],
+def _run(
+    folder: Path,
+    row: tuple[str, str, str, int],
+    parts: Parts,
+    how: Honest,
+    settings: dict[str, Any],
+    teachers: dict[str, Path],
+) -> Outcome:
+    """The outcome of a row (table, task, variant, seed): from its folder, or made and kept there.
+
+    ``teachers`` are the runs that have trained one, by what it depends on; this one is added.
+    """
+    device = pick_device(settings.get("device", "auto"))
+    identity = config_of(settings).identity() | {
+        "device": device.type,
+        "precision": pick_precision(settings.get("precision", "auto"), device),
     }
+    run_folder = folder / "run"
+    teacher = teachers.setdefault(to_json([parts.labeled.digest, of_phase_0(identity)]), run_folder)
+    of = {"version": __version__, **identity, "images": [part.digest for part in parts]}
     if (folder / RESULT).is_file():
         kept = read_json(folder / RESULT)
         if kept["of"] != of:
@@ -125,21 +147,27 @@ def _run(folder: Path, row: tuple[str, str, str, int], parts: Parts, how: Honest
                 f"{folder} holds a run of other settings, images or version (not the same: {', '.join(changed)}); "
                 "choose another output folder."
             )
-        return Outcome(**kept["outcome"])
+        return Outcome.of_run(kept["outcome"])
     for name in ("labeled", "unlabeled", "test"):
         shutil.rmtree(folder / name, ignore_errors=True)
     labeled = parts.labeled.link_to(folder / "labeled")
     unlabeled = parts.unlabeled.link_to(folder / "unlabeled", labeled=False)
     rated = parts.test.link_to(folder / "test")
-    run = adapt(labeled, unlabeled, folder / "run", **settings)
+    if teacher != run_folder and (teacher / CHECKPOINTS).is_dir() and not run_folder.exists():
+        with open_run(run_folder, identity) as opened:
+            opened.claim(fingerprints(labeled, unlabeled, without=()))
+            opened.adopt(teacher / CHECKPOINTS)
+    run = adapt(labeled, unlabeled, run_folder, **settings)
     before, after = how.measured(run, rated, settings)
     holdout = run.report["holdout"]
     outcome = Outcome(
         *row,
         teacher_plcc=before.plcc,
         teacher_srcc=before.srcc,
+        teacher_krcc=before.krcc,
         plcc=after.plcc,
         srcc=after.srcc,
+        krcc=after.krcc,
         a_teacher_plcc=holdout["teacher"]["plcc"],
         a_teacher_srcc=holdout["teacher"]["srcc"],
         a_plcc=holdout["student"]["plcc"],

@@ -67,11 +67,11 @@ def _runs(outcomes: list[Outcome], published: Sequence[Published], missing: Mapp
         srcc, plcc, teacher = (_values(of, name) for name in ("srcc", "plcc", "teacher_srcc"))
         before, gain, on_a = "", "", ""
         if len(teacher):
-            before, gain = _spread(teacher), f"{np.mean(srcc - teacher):+.3f} {_interval(srcc - teacher)}"
-            on_a = f"{_values(of, 'a_srcc').mean():.3f}"
+            before, gain = _spread(teacher), f"{_figure(np.mean(srcc - teacher), '+.3f')} {_interval(srcc - teacher)}"
+            on_a = _figure(np.mean(_values(of, "a_srcc")))
         yield (
-            f"| {task} | {variant} | {len(of)} | {before} | {_spread(srcc)} | {np.median(srcc):.3f} "
-            f"| {_interval(srcc)} | {gain} | {plcc.mean():.3f} | {on_a} "
+            f"| {task} | {variant} | {len(of)} | {before} | {_spread(srcc)} | {_figure(np.median(srcc))} "
+            f"| {_interval(srcc)} | {gain} | {_figure(np.mean(plcc))} | {on_a} "
             f"| {paper.get((task, 'SS-IQA' if variant == OURS else variant), '')} |"
         )
     for name, why in missing.items():
@@ -83,8 +83,10 @@ def _runs(outcomes: list[Outcome], published: Sequence[Published], missing: Mapp
 
 def _beside(outcomes: list[Outcome], published: Sequence[Published]) -> Iterator[str]:
     """The paper's rows and the means of ours, on A and on B, as the paper prints them."""
-    columns = list(dict.fromkeys(row.task for row in published))
     ours = _by_row(outcomes)
+    columns = list(dict.fromkeys([*(row.task for row in published), *(task for task, _ in ours)]))
+    if not columns:
+        return
     for prefix, part in (("a_", "the hold-out of A"), ("", "the test part of B")):
         plcc, srcc = f"{prefix}plcc", f"{prefix}srcc"
         cells = {
@@ -94,7 +96,7 @@ def _beside(outcomes: list[Outcome], published: Sequence[Published]) -> Iterator
         }
         for (task, variant), of in ours.items():
             if len(values := _values(of, srcc)):
-                cells["ssiqa", variant, task] = f"{_values(of, plcc).mean():.3f} / {values.mean():.3f}"
+                cells["ssiqa", variant, task] = f"{_figure(np.mean(_values(of, plcc)))} / {_figure(np.mean(values))}"
         yield ""
         yield f"PLCC / SRCC on {part}, as the paper reports it, and the means of this package."
         yield ""
@@ -116,12 +118,18 @@ def _by_row(outcomes: list[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
     return rows
 
 
+def _figure(value: Any, spec: str = ".3f") -> str:
+    """A mean over seeds of which one is undefined is undefined."""
+    return "undefined" if np.isnan(value) else f"{value:{spec}}"
+
+
 def _spread(values: Any) -> str:
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
+    deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 and np.isfinite(values).all() else ""
+    return _figure(np.mean(values)) + deviation
 
 
 def _interval(values: Any) -> str:
-    if len(values) < MINIMUM_GROUPS or np.ptp(values) == 0:
+    if len(values) < MINIMUM_GROUPS or not np.isfinite(values).all() or np.ptp(values) == 0:
         return ""
     found = Groups(np.arange(len(values))).interval(lambda rows: float(values[rows].mean()))
     return f"[{found.low:.3f}, {found.high:.3f}]"
