@@ -37,7 +37,8 @@ from ssiqa.data import read_labeled_folder, read_unlabeled_folder
 from ssiqa.device import pick_device
 from ssiqa.files import to_json, write_json
 from ssiqa.material import fingerprints
-from ssiqa.run import CHECKPOINTS, of_phase_0, open_run
+from ssiqa.run import CHECKPOINTS, begin_with, of_phase_0
+from ssiqa.run import identity_of as run_identity
 
 PARTS: dict[str, dict[str, Any]] = {
     "baseline": PAPER | {"krr": False, "blocks": 1, "replay_every": 0},
@@ -243,7 +244,7 @@ def _digest(content: object) -> str:
 
 def identity_of(settings: dict[str, Any]) -> dict[str, Any]:
     """What `adapt` takes for the identity of a run on the same photos."""
-    return make_config(**settings).identity() | {"device": pick_device("auto").type, "precision": PRECISION}
+    return run_identity(make_config(**settings), pick_device("auto"), PRECISION)
 
 
 def phase_0_of(kept: Path, task: Task, settings: dict[str, Any]) -> Path:
@@ -255,9 +256,7 @@ def give_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) ->
     """Start a run from a teacher that another run has trained, if one has."""
     teacher = phase_0_of(kept, task, settings)
     if teacher.is_dir() and not run.exists():
-        with open_run(run, identity_of(settings)) as opened:
-            opened.claim(fingerprints(task.labeled, task.unlabeled, without=()))
-            opened.adopt(teacher)
+        begin_with(run, identity_of(settings), fingerprints(task.labeled, task.unlabeled, without=()), teacher)
 
 
 def keep_phase_0(kept: Path, task: Task, settings: dict[str, Any], run: Path) -> None:

@@ -19,7 +19,7 @@ from ssiqa.phases import increment, teach
 from ssiqa.profile import Profile
 from ssiqa.refit import refit
 from ssiqa.results import Adaptation, finish, is_finished, load_finished, skipped_photos
-from ssiqa.run import PhaseRecord, Run, open_run
+from ssiqa.run import PhaseRecord, Run, identity_of, open_run
 
 OWN_CACHE = ".cache"
 """Beside the checkpoints, until the run is finished."""
@@ -123,7 +123,7 @@ def carry_out(
     """Go through the phases of a plan that are not finished; the arguments are those of :func:`adapt`."""
     where = pick_device(device)
     numbers = pick_precision(precision, where)
-    identity = plan.config.identity() | {"device": where.type, "precision": numbers} | plan.identity
+    identity = identity_of(plan.config, where, numbers) | plan.identity
     cache = open_cache(_cache_folder(cache_dir, plan.folder), cache_size)
     with open_run(plan.folder, identity) as run:
         if is_finished(run):

@@ -53,9 +53,9 @@ class Evaluation:
         return figure(getattr(self, name)) if self.intervals is None else str(self.intervals[name])
 
 
-def figure(value: float | None) -> str:
+def figure(value: float | np.floating[Any] | None, spec: str = ".3f") -> str:
     """A correlation as people read it; not-a-number, or JSON's null for it, is "undefined"."""
-    return "undefined" if value is None or np.isnan(value) else f"{value:.3f}"
+    return "undefined" if value is None or np.isnan(value) else f"{value:{spec}}"
 
 
 def agreement(scores: ArrayLike, labels: ArrayLike, logistic: int | None = None) -> Evaluation:

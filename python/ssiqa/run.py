@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ssiqa.config import Config
 from ssiqa.errors import RunError
 from ssiqa.files import read_json, write_json, written_beside
 from ssiqa.kernel_head import KernelHead
@@ -135,7 +137,7 @@ class Run:
         self.records.append(record)
 
     def adopt(self, checkpoints: Path) -> None:
-        """Take phase 0 from the checkpoints of another run on the same A, whose :func:`of_phase_0` is the same."""
+        """Take phase 0 from the checkpoints of another run."""
         for path in (self._weights_path(0), self._record_path(0)):  # the record last, which declares both complete
             with written_beside(path) as beside:
                 shutil.copyfile(checkpoints / path.name, beside)
@@ -148,10 +150,22 @@ class Run:
         return self.folder / CHECKPOINTS / f"phase-{phase}.json"
 
 
+def identity_of(config: Config, device: torch.device, precision: str) -> dict[str, Any]:
+    """What makes two runs on the same photos the same."""
+    return config.identity() | {"device": device.type, "precision": precision}
+
+
 def of_phase_0(identity: dict[str, Any]) -> dict[str, Any]:
     """What phase 0 of a run depends on, but for A."""
     settings = {name: value for name, value in identity["settings"].items() if name not in LATER}
     return identity | {"settings": settings}
+
+
+def begin_with(folder: Path, identity: dict[str, Any], fingerprints: dict[str, str], checkpoints: Path) -> None:
+    """A new run with phase 0 from the checkpoints of another on the same A, whose :func:`of_phase_0` is the same."""
+    with open_run(folder, identity) as run:
+        run.claim(fingerprints)
+        run.adopt(checkpoints)
 
 
 @contextmanager

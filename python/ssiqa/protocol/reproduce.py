@@ -21,7 +21,7 @@ from ssiqa.protocol.honest import Honest, config_of
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import open_peers, score_database
 from ssiqa.protocol.tasks import TABLES, Parts, find_task
-from ssiqa.run import CHECKPOINTS, of_phase_0, open_run
+from ssiqa.run import CHECKPOINTS, begin_with, identity_of, of_phase_0
 from ssiqa.version import __version__
 
 RESULT = "result.json"
@@ -132,10 +132,7 @@ def _run(
     ``teachers`` are the runs that have trained one, by what it depends on; this one is added.
     """
     device = pick_device(settings.get("device", "auto"))
-    identity = config_of(settings).identity() | {
-        "device": device.type,
-        "precision": pick_precision(settings.get("precision", "auto"), device),
-    }
+    identity = identity_of(config_of(settings), device, pick_precision(settings.get("precision", "auto"), device))
     run_folder = folder / "run"
     teacher = teachers.setdefault(to_json([parts.labeled.digest, of_phase_0(identity)]), run_folder)
     of = {"version": __version__, **identity, "images": [part.digest for part in parts]}
@@ -154,9 +151,7 @@ def _run(
     unlabeled = parts.unlabeled.link_to(folder / "unlabeled", labeled=False)
     rated = parts.test.link_to(folder / "test")
     if teacher != run_folder and (teacher / CHECKPOINTS).is_dir() and not run_folder.exists():
-        with open_run(run_folder, identity) as opened:
-            opened.claim(fingerprints(labeled, unlabeled, without=()))
-            opened.adopt(teacher / CHECKPOINTS)
+        begin_with(run_folder, identity, fingerprints(labeled, unlabeled, without=()), teacher / CHECKPOINTS)
     run = adapt(labeled, unlabeled, run_folder, **settings)
     before, after = how.measured(run, rated, settings)
     holdout = run.report["holdout"]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ssiqa.bootstrap import MINIMUM_GROUPS, Groups
 from ssiqa.files import write_json, write_text
+from ssiqa.metrics import figure
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.published import PUBLISHED, Published
 from ssiqa.protocol.tasks import OURS
@@ -67,11 +68,11 @@ def _runs(outcomes: list[Outcome], published: Sequence[Published], missing: Mapp
         srcc, plcc, teacher = (_values(of, name) for name in ("srcc", "plcc", "teacher_srcc"))
         before, gain, on_a = "", "", ""
         if len(teacher):
-            before, gain = _spread(teacher), f"{_figure(np.mean(srcc - teacher), '+.3f')} {_interval(srcc - teacher)}"
-            on_a = _figure(np.mean(_values(of, "a_srcc")))
+            before, gain = _spread(teacher), f"{figure(np.mean(srcc - teacher), '+.3f')} {_interval(srcc - teacher)}"
+            on_a = figure(np.mean(_values(of, "a_srcc")))
         yield (
-            f"| {task} | {variant} | {len(of)} | {before} | {_spread(srcc)} | {_figure(np.median(srcc))} "
-            f"| {_interval(srcc)} | {gain} | {_figure(np.mean(plcc))} | {on_a} "
+            f"| {task} | {variant} | {len(of)} | {before} | {_spread(srcc)} | {figure(np.median(srcc))} "
+            f"| {_interval(srcc)} | {gain} | {figure(np.mean(plcc))} | {on_a} "
             f"| {paper.get((task, 'SS-IQA' if variant == OURS else variant), '')} |"
         )
     for name, why in missing.items():
@@ -96,7 +97,7 @@ def _beside(outcomes: list[Outcome], published: Sequence[Published]) -> Iterator
         }
         for (task, variant), of in ours.items():
             if len(values := _values(of, srcc)):
-                cells["ssiqa", variant, task] = f"{_figure(np.mean(_values(of, plcc)))} / {_figure(np.mean(values))}"
+                cells["ssiqa", variant, task] = f"{figure(np.mean(_values(of, plcc)))} / {figure(np.mean(values))}"
         yield ""
         yield f"PLCC / SRCC on {part}, as the paper reports it, and the means of this package."
         yield ""
@@ -118,14 +119,9 @@ def _by_row(outcomes: list[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
     return rows
 
 
-def _figure(value: Any, spec: str = ".3f") -> str:
-    """A mean over seeds of which one is undefined is undefined."""
-    return "undefined" if np.isnan(value) else f"{value:{spec}}"
-
-
 def _spread(values: Any) -> str:
     deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 and np.isfinite(values).all() else ""
-    return _figure(np.mean(values)) + deviation
+    return figure(np.mean(values)) + deviation
 
 
 def _interval(values: Any) -> str:
