@@ -8,7 +8,7 @@ On what a pretrained network sees, as `benchmarks.depths`, by a teacher that is 
     near, far          A is ss01, B ss03_unlabeled or pcuid
     reverse            A is ss03_unlabeled, B ss01
 
-    teacher            what it says
+    teacher            what it says; in B's units: where features of B are standardised on B, and not on A
     as claimed         teacher and view weighed by posterior variances, and then the mean over views, each of which
                        learns from any other photos of B
     as right           variances of views scaled to what they miss of what the teacher says, and views weighed by them
@@ -67,6 +67,8 @@ def labels(source: Photos, pool: Photos, seed: int) -> Iterator[tuple[str, float
     features = torch.from_numpy(look(pool.depths).astype(np.float32))
     widths = [depth.shape[1] for depth in pool.depths]
     yield "teacher", srcc(said.numpy(), pool.labels)
+    of_pool = Standard(pool.depths, np.arange(len(pool.labels)), list(range(len(pool.depths))))
+    yield "teacher, in B's units", srcc(teacher.predict(of_pool(pool.depths)), pool.labels)
     for name, alike in (("", np.arange(len(said))), (", apart", neighbourhoods(features, seed))):
         claimed = as_claimed(features, widths, said, stds, alike, seed)
         yield f"as claimed{name}", srcc(claimed.numpy(), pool.labels)
