@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from pipeline.conftest import texture, write_photo
+from scipy.ndimage import correlate
+from scipy.special import gamma
 from scipy.stats import gennorm, spearmanr, weibull_min
 
 from ssiqa.data import read_image
@@ -51,6 +53,63 @@ def test_local_statistics_know_no_brightness(window: np.ndarray) -> None:
     niqe = Niqe(np.zeros(36), np.eye(36), window)
     grey = np.repeat(np.random.default_rng(0).integers(40, 180, (200, 300, 1), np.uint8), 3, 2)
     assert niqe.features(grey + 50) == pytest.approx(niqe.features(grey), abs=1e-5)
+
+
+def by_the_authors_release(image: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """What their MATLAB computes of an image, step by step: ``(blocks, 36)``."""
+    grey = np.floor(image @ [0.298936021293775, 0.587043074451121, 0.114020904255103] + 0.5)
+    grey = grey[: len(grey) // 96 * 96, : grey.shape[1] // 96 * 96]
+    found = []
+    for side in (96, 48):
+        mean, power = (correlate(of, window, mode="nearest") for of in (grey, grey**2))
+        values = (grey - mean) / (np.sqrt(np.abs(power - mean**2)) + 1)
+        rows, columns = (range(0, length, side) for length in values.shape)
+        found.append([block_features(values[i : i + side, j : j + side]) for i in rows for j in columns])
+        grey = halved_by_matlab(halved_by_matlab(grey).T).T
+    return np.hstack(found)
+
+
+def halved_by_matlab(values: np.ndarray) -> np.ndarray:
+    """Rows at ``imresize(values, 0.5)``: Keys' cubic, twice as wide, over a mirrored column."""
+    centres = 2 * np.arange(len(values) // 2) + 0.5
+    rows = np.floor(centres)[:, None] + np.arange(-4, 6)
+    apart = np.abs(centres[:, None] - rows) / 2
+    near, far = 1.5 * apart**3 - 2.5 * apart**2 + 1, -0.5 * apart**3 + 2.5 * apart**2 - 4 * apart + 2
+    weights = np.where(apart <= 1, near, np.where(apart <= 2, far, 0))
+    mirror = np.r_[np.arange(len(values)), np.arange(len(values))[::-1]]
+    weights /= weights.sum(1, keepdims=True)
+    return np.einsum("or,orc->oc", weights, values[mirror[np.mod(rows.astype(int), len(mirror))]])
+
+
+def block_features(block: np.ndarray) -> list[float]:
+    shape, left, right = fitted_by_grid(block)
+    found = [shape, (left + right) / 2]
+    for shift in ((0, 1), (1, 0), (1, 1), (-1, 1)):
+        shape, left, right = fitted_by_grid(block * np.roll(block, shift, (0, 1)))
+        found += [shape, (right - left) * gamma(2 / shape) / gamma(1 / shape), left, right]
+    return found
+
+
+def fitted_by_grid(values: np.ndarray) -> tuple[float, float, float]:
+    shapes = np.arange(0.2, 10.001, 0.001)
+    left, right = (np.sqrt((values[side] ** 2).mean()) for side in (values < 0, values > 0))
+    skew, ratio = left / right, np.abs(values).mean() ** 2 / (values**2).mean()
+    ratio *= (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
+    nearest = np.abs(gamma(2 / shapes) ** 2 / (gamma(1 / shapes) * gamma(3 / shapes)) - ratio).argmin()
+    scale = np.sqrt(gamma(1 / shapes[nearest]) / gamma(3 / shapes[nearest]))
+    return shapes[nearest], left * scale, right * scale
+
+
+def test_features_are_those_of_the_authors_release(window: np.ndarray) -> None:
+    """To the step of 0.001 at which it looks for shapes; colours, and borders brighter than what lies within."""
+    image = picture(2, blur=0.5)
+    image[:3] = image[:, -3:] = 255
+    niqe = Niqe(np.zeros(36), np.eye(36), window)
+    expected = by_the_authors_release(image, window)
+    assert np.abs(niqe.features(image) - expected).max() < 2e-3
+    spread = (np.cov(expected, rowvar=False) + np.eye(36)) / 2
+    distance = expected.mean(0) @ np.linalg.inv(spread) @ expected.mean(0)
+    assert niqe.score(image) == pytest.approx(np.sqrt(distance), rel=1e-3)
 
 
 @pytest.mark.parametrize("shape", [0.7, 1.0, 2.0])

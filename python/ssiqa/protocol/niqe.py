@@ -19,6 +19,8 @@ BLOCK = 96
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 _SHAPES = np.arange(0.2, 10.001, 0.001)
 _RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))
+_LUMA = np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])
+_REACH = 4
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,18 @@ class Niqe:
 
     def features(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
         """``(blocks, 36)``: 18 at full size, 18 at half of it."""
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64)
-        height, width = (side // BLOCK * BLOCK for side in grey.shape)
-        grey = grey[:height, :width]
-        halved = interpolate(torch.from_numpy(grey)[None, None], scale_factor=0.5, mode="bicubic", antialias=True)
-        scales = ((grey, BLOCK), (halved[0, 0].numpy(), BLOCK // 2))
+        height, width = (side // BLOCK * BLOCK for side in image.shape[:2])
+        grey = np.floor(image[:height, :width] @ _LUMA + 0.5)  # MATLAB's rgb2gray, whose greys are whole numbers
+        scales = ((grey, BLOCK), (_halved(grey), BLOCK // 2))
         blocks = [cut_into_blocks(normalised(values, self.window), side) for values, side in scales]
         return np.hstack([neighbour_statistics(of_scale) for of_scale in blocks])
+
+
+def _halved(grey: NDArray[np.float64]) -> NDArray[np.float64]:
+    """MATLAB's ``imresize``, by which the authors' model was made: beyond the borders lies the mirror image."""
+    mirrored = torch.from_numpy(cv2.copyMakeBorder(grey, *[_REACH] * 4, cv2.BORDER_REFLECT))
+    found = interpolate(mirrored[None, None], scale_factor=0.5, mode="bicubic", antialias=True)[0, 0].numpy()
+    return found[_REACH // 2 : -_REACH // 2, _REACH // 2 : -_REACH // 2]
 
 
 def normalised(values: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.float64]:
