@@ -49,7 +49,7 @@ from ssiqa.learner import Learner
 from ssiqa.material import gather
 from ssiqa.neighbourhoods import neighbourhoods
 from ssiqa.profile import Profile
-from ssiqa.refit import label_noise
+from ssiqa.refit import mean_noise
 from ssiqa.views import ALPHA, WIDTH, pseudo_labels, view
 
 SHARE = make_config().teacher_share
@@ -166,7 +166,7 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
         return fitted.predict(views.features.double())[1]
 
     def penalty(pool: Views) -> float:
-        return max(alpha, label_noise(stds(pool).numpy(), fitted.scale))
+        return mean_noise(alpha, len(world.truth), stds(pool).numpy(), fitted.scale)
 
     def seen(pool: Views, firsts: list[int]) -> Scorer:
         """The mean of views of a pool from these features on; of the pool itself by what they learnt in other

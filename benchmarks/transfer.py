@@ -29,7 +29,7 @@ import ssiqa
 from benchmarks.depths import CLUSTERS, Depths, Folders, Network, Photos, Standard, clusters_of, folders_of, srcc
 from ssiqa.data import holdout_split
 from ssiqa.neighbourhoods import neighbourhoods
-from ssiqa.refit import label_noise
+from ssiqa.refit import mean_noise
 from ssiqa.views import FEWEST, pseudo_labels
 
 Floats = NDArray[np.float64]
@@ -116,7 +116,7 @@ def views(source: Photos, pool: Photos, tests: list[Photos], seed: int) -> list[
     if len(said) >= FEWEST:
         given, of_teacher, doubt = (torch.from_numpy(array) for array in (seen.astype(np.float32), said, stds))
         labels = pseudo_labels(given, widths, of_teacher, doubt, neighbourhoods(given, seed), seed).numpy()
-    penalty = max(teacher.alpha_, label_noise(stds, teacher.scale_))
+    penalty = mean_noise(teacher.alpha_, len(source.labels), stds, teacher.scale_)
     adapted = ssiqa.KernelRidge(teacher.gamma_, penalty, random_state=seed)
     adapted.fit(np.concatenate([all_depths(source.depths), seen]), np.concatenate([source.labels, labels]))
     found = []

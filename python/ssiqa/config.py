@@ -91,7 +91,7 @@ class Config:
             ``student=None`` that in all scores, on top of which the regression learns what it leaves.
         gamma: RBF width, or "auto" for leave-one-out.
         alpha: Ridge penalty (the paper's lambda), or "auto" for leave-one-out; with ``student=None`` the student's is
-            at least the mean posterior variance, by A, at the photos of B.
+            the mean of this for A and, where it is more, the posterior variance by A for each photo of B.
         tolerance: How far (in SRCC, 0..2) a phase may leave A's hold-out below phase 0; one that goes further is damped
             or undone. 2 lets every phase stand.
         seed: Root of every random choice.

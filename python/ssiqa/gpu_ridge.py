@@ -37,7 +37,6 @@ class GpuRidge:
         gamma: float | str,
         alpha: float | str,
         seed: int,
-        most_centres: int | None,
     ) -> None:
         random = check_random_state(seed)
         self.mean = float(targets.mean())
@@ -52,15 +51,13 @@ class GpuRidge:
             self.gamma, self.alpha = float(gamma), float(alpha)
         self._rows, settings = features, {"gamma": self.gamma, "alpha": self.alpha}
         n = len(features)
-        if most_centres is None and BYTES_PER_PAIR * n * n > free_memory(features.device) // 2:
-            most_centres = CENTRES
-        self._is_exact = most_centres is None
-        if most_centres is None:
+        self._is_exact = BYTES_PER_PAIR * n * n <= free_memory(features.device) // 2
+        if self._is_exact:
             self.centres = features
             self.weights = kernels.krr_fit(features, centred.to(features.dtype), **settings)
             amplitude = max(0.0, float((centred * self.weights).mean()))
         else:
-            chosen = torch.from_numpy(krr.some_rows(n, most_centres, random)).to(features.device)
+            chosen = torch.from_numpy(krr.some_rows(n, CENTRES, random)).to(features.device)
             self.centres = features[chosen]
             self.weights, amplitude = gpu_nystrom.solve(features, centred, self.centres, **settings)
         self.scale = amplitude**0.5

@@ -3,14 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from ssiqa import ridge
+from ssiqa.krr import some_rows
 
 CENTRES = 1024
 """Photos that it consists of, at most: with 3,488 features each, 14 MB in a checkpoint, 28 MB in an exported file."""
+
+
+class Memory(NamedTuple):
+    """Rows that are centres of an earlier regression.
+
+    Attributes:
+        rows: How many.
+        photos: How many photos they are what is left of.
+    """
+
+    rows: int
+    photos: int
+
+
+NOTHING = Memory(0, 0)
+
+
+def centre_rows(count: int, memory: Memory, seed: int) -> NDArray[np.int64]:
+    """At most 1,024 of so many rows, in order, the last of which are a memory.
+
+    It keeps the share of centres that the photos would have which it is left of, were they there (Vitter, "Random
+    sampling with a reservoir", 1985): so that each of many updates counts by its photos, and none fades because it was
+    long ago.
+    """
+    random, others = check_random_state(seed), count - memory.rows
+    share = memory.photos / max(1, others + memory.photos)
+    kept = min(memory.rows, max(round(CENTRES * share), CENTRES - others))
+    chosen = some_rows(others, CENTRES - kept, random), others + some_rows(memory.rows, kept, random)
+    return np.concatenate(chosen)
 
 
 class KernelHead(nn.Module):
@@ -44,6 +78,7 @@ class KernelHead(nn.Module):
         gamma: float,
         alpha: float,
         seed: int,
+        memory: Memory = NOTHING,
     ) -> KernelHead:
         """Learn targets, on at most 1,024 random rows as centres.
 
@@ -53,9 +88,12 @@ class KernelHead(nn.Module):
             gamma: Inverse squared width of the kernel.
             alpha: Penalty.
             seed: Of the choice of centres.
+            memory: The last of the rows.
         """
-        fitted = ridge.fit(features, targets, gamma=gamma, alpha=alpha, seed=seed, most_centres=CENTRES)
-        return cls(fitted.centres, fitted.weights, fitted.gamma, fitted.mean)
+        rows = centre_rows(len(features), memory, seed)
+        centres, mean = features[torch.from_numpy(rows).to(features.device)], targets.mean()
+        weights = ridge.weigh(centres, features, targets - mean, gamma=gamma, alpha=alpha)
+        return cls(centres, weights, gamma, float(mean))
 
     @classmethod
     def restored(cls, state: Mapping[str, Tensor]) -> KernelHead | None:

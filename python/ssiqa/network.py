@@ -80,6 +80,8 @@ class Network:
         """
         rest = fold_batch_norms(self._evaluation_rest)
         model = copy.deepcopy(self.model, {id(self.model.reader): None})  # all but the reader
+        if model.regression is not None:
+            model.regression.centres = model.regression.centres.double()  # as it computes: once, and not for each photo
 
         @torch.inference_mode()
         def judge(activations: Activations, counts: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from ssiqa import distill, holdout, kernels, trust
 from ssiqa.features import Views
 from ssiqa.guard import Verdict, stands
-from ssiqa.kernel_head import KernelHead
+from ssiqa.kernel_head import KernelHead, Memory
 from ssiqa.learner import Learner
 from ssiqa.material import Material
 from ssiqa.neighbourhoods import neighbourhoods
@@ -69,12 +70,13 @@ def refit(
         _, stds = of_a.predict(new.features.double())
         of_holdout, holdout_stds = of_a.predict(unseen.features.double())
         labels = _labels(learner, new, stds)
-        every = np.concatenate([*(np.asarray(record.stds) for record in standing), stds.cpu().numpy()])
-        alpha = max(first.alpha, label_noise(every, of_a.scale))
         learnt = [_left(learner, known, truth.targets), _left(learner, new, labels)]
         learnt += [_left(learner, views, rated.targets) for views, rated in zip(old, earlier, strict=True)]
         remembered = [] if inherited is None else [_remembered(inherited, known)]
-        student = _head(learner, learnt + remembered, first.gamma, alpha)
+        every = np.concatenate([*(np.asarray(record.stds) for record in standing), stds.cpu().numpy()])
+        settled = len(truth.photos) + sum(len(left) for _, left in remembered)
+        alpha = mean_noise(first.alpha, settled, every, of_a.scale)
+        student = _head(learner, learnt, first.gamma, alpha, remembered, first.seen)
     coverage = trust.warned(trust.coverage(stds, holdout_stds), phase)
     verdict = _settle(learner, student, unseen, material, holdout.floor(first, learner.config))
     if verdict.step < 1:
@@ -124,9 +126,17 @@ def _remembered(inherited: KernelHead, known: Views) -> _Learnt:
     return centres, inherited(centres).double()
 
 
-def _head(learner: Learner, learnt: list[_Learnt], gamma: float, alpha: float) -> KernelHead:
-    features, left = (torch.cat(parts) for parts in zip(*learnt, strict=True))
-    return KernelHead.fit(features, left, gamma=gamma, alpha=alpha, seed=learner.config.seed)
+def _head(
+    learner: Learner,
+    learnt: list[_Learnt],
+    gamma: float,
+    alpha: float,
+    remembered: Sequence[_Learnt] = (),
+    seen: int = 0,
+) -> KernelHead:
+    features, left = (torch.cat(parts) for parts in zip(*learnt, *remembered, strict=True))
+    memory = Memory(sum(len(of_earlier) for _, of_earlier in remembered), seen)
+    return KernelHead.fit(features, left, gamma=gamma, alpha=alpha, seed=learner.config.seed, memory=memory)
 
 
 def _settle(learner: Learner, student: KernelHead, unseen: Views, material: Material, floor: float) -> Verdict:
@@ -148,11 +158,17 @@ def _labels(learner: Learner, new: Views, stds: Tensor) -> Tensor:
     return pseudo_labels(new.features, widths, new.scores, stds, neighbourhoods(new.features, seed), seed)
 
 
-def label_noise(stds: NDArray[np.float64], scale: float) -> float:
-    """Of pseudo-labels: how uncertain A left them, mean posterior variance in units of the kernel.
+def mean_noise(alpha: float, settled: int, stds: NDArray[np.float64], scale: float) -> float:
+    """The penalty of a regression on truth and pseudo-labels: their mean noise, in units of the kernel.
+
+    A regression has one penalty for all it learns, so that labels count by how many they are: few of B, whatever they
+    are worth, do not blur what A is known by.
 
     Args:
-        stds: ``(n,)`` posterior standard deviations, of all blocks so far; of those of earlier runs nothing is kept.
+        alpha: The noise of A's truth, and the least that any label has.
+        settled: How many labels have that: A's, and what a regression said before, which is smooth already.
+        stds: ``(n,)`` posterior standard deviations of the pseudo-labels, by A alone.
         scale: Of the regression on A that they are of.
     """
-    return float(np.mean((stds / scale) ** 2)) if scale > 0 else 0.0
+    noise = np.maximum(alpha, (stds / scale) ** 2) if scale > 0 else np.full_like(stds, alpha)
+    return float((settled * alpha + noise.sum()) / (settled + len(stds)))

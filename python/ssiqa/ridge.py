@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ssiqa import gpu_nystrom, nystrom
 from ssiqa.gpu_ridge import GpuRidge
 from ssiqa.krr import KernelRidge
 
@@ -47,7 +48,6 @@ def fit(
     gamma: float | str,
     alpha: float | str,
     seed: int,
-    most_centres: int | None = None,
 ) -> Regression:
     """Choose what is ``"auto"``, and learn targets.
 
@@ -57,15 +57,33 @@ def fit(
         groups: ``(n,)``; rows of one are near-duplicates.
         gamma: Inverse squared width of the kernel.
         alpha: Penalty.
-        seed: Of the rows that the choice is made on, and of the centres.
-        most_centres: Random rows that the regression consists of; without it as memory allows, all if it does.
+        seed: Of the rows that the choice is made on, and of the centres where memory does not allow all.
 
     Raises:
         ValueError: As `KernelRidge.fit`.
         IllConditionedError: As `KernelRidge.fit`.
     """
     kind = GpuRidge if features.is_cuda else _OnCpu
-    return kind(features, targets, groups, gamma=gamma, alpha=alpha, seed=seed, most_centres=most_centres)
+    return kind(features, targets, groups, gamma=gamma, alpha=alpha, seed=seed)
+
+
+def weigh(centres: Tensor, features: Tensor, targets: Tensor, *, gamma: float, alpha: float) -> Tensor:
+    """Weights ``(m,)`` float64 of given centres, for targets without their mean, where the features are.
+
+    Args:
+        centres: ``(m, d)`` some of the features.
+        features: ``(n, d)`` float32 or float64.
+        targets: ``(n,)`` float64, of about 1 around 0.
+        gamma: Inverse squared width of the kernel.
+        alpha: Penalty, above 0.
+
+    Raises:
+        IllConditionedError: alpha is too small for these rows.
+    """
+    if features.is_cuda:
+        return gpu_nystrom.solve(features, targets, centres, gamma=gamma, alpha=alpha)[0]
+    found = nystrom.solve(features.numpy(), targets.numpy(), centres.numpy(), gamma=gamma, alpha=alpha)
+    return torch.from_numpy(found.coef)
 
 
 class _OnCpu:
@@ -78,13 +96,8 @@ class _OnCpu:
         gamma: float | str,
         alpha: float | str,
         seed: int,
-        most_centres: int | None,
     ) -> None:
-        if most_centres is None:
-            self._fitted = KernelRidge(gamma, alpha, seed)
-        else:
-            self._fitted = KernelRidge(gamma, alpha, seed, solver="nystrom", n_components=most_centres)
-        self._fitted.fit(features.numpy(), targets.numpy(), groups)
+        self._fitted = KernelRidge(gamma, alpha, seed).fit(features.numpy(), targets.numpy(), groups)
         self.gamma, self.alpha = float(self._fitted.gamma_), float(self._fitted.alpha_)
         self.loo_rmse, self.scale, self.mean = self._fitted.loo_rmse_, self._fitted.scale_, float(self._fitted.y_mean_)
         self.centres, self.weights = (

@@ -53,6 +53,7 @@ class PhaseRecord:
         regression_srcc: The same of the regression alone.
         holdout_srcc: On A's hold-out after the phase, by what is seen of photos in the run.
         step: Share of the phase's change that stands.
+        seen: In phase 0 of an update, how many photos of B its teacher has learnt in earlier runs.
     """
 
     phase: int
@@ -72,6 +73,7 @@ class PhaseRecord:
     regression_srcc: float | None = None
     holdout_srcc: float | None = None
     step: float = 1.0
+    seen: int = 0
 
     @property
     def targets(self) -> NDArray[np.float64]:

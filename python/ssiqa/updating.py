@@ -76,7 +76,9 @@ def update(
         parent.load_weights(learner.model, last)
         if config.student is None:
             learner.settle()
-        return replace(parent.records[0], losses=[], seconds=0.0)
+        first, *later = parent.records
+        seen = first.seen + sum(len(record.photos) for record in later if record.step > 0)
+        return replace(first, losses=[], seconds=0.0, seen=seen)
 
     folder = Path(output_dir or f"{old}-to-{Path(unlabeled_dir).resolve().name}")
     config = replace(_config(report["settings"], weights, old), blocks=blocks)
