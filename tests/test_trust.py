@@ -25,3 +25,25 @@ def test_photos_like_those_of_a_are_covered_and_others_are_not() -> None:
 
 def test_without_a_regression_nothing_is_said() -> None:
     assert coverage(None, None) is None
+
+
+@pytest.mark.parametrize(("holdout", "photos"), [(4, 5), (8, 5), (8, 100), (20, 20), (400, 5)])
+def test_few_photos_are_no_reason_to_warn(holdout: int, photos: int) -> None:
+    """Of folders that are alike, about one in twenty is warned of, or fewer, however small they are."""
+    rng = np.random.default_rng(0)
+    warned, shares, usual = [], [], 0.0
+    for _ in range(500):
+        of_b, of_a = (torch.from_numpy(rng.exponential(size=count)) for count in (photos, holdout))
+        found = coverage(of_b, of_a)
+        assert found is not None
+        warned.append(found.is_low)
+        shares.append(found.uncovered)
+        usual = found.usual
+    assert np.mean(warned) < 0.08
+    assert np.mean(shares) < usual + 0.02
+
+
+def test_a_small_hold_out_tells_what_is_far_from_it() -> None:
+    found = coverage(torch.full((50,), 2.0).double(), torch.linspace(0.1, 1, 8).double())
+    assert found is not None
+    assert found.is_low

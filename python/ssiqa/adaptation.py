@@ -121,6 +121,12 @@ def carry_out(
     profile: Profile | None,
 ) -> Adaptation:
     """Go through the phases of a plan that are not finished; the arguments are those of :func:`adapt`."""
+    for photos in (plan.labeled_dir, plan.unlabeled_dir):
+        if plan.folder.resolve().is_relative_to(photos.resolve()):
+            raise RunError(
+                f"The run's folder {plan.folder} lies in {photos}, where its exemplars would count as photos; choose "
+                "another (output_dir, -o)."
+            )
     where = pick_device(device)
     numbers = pick_precision(precision, where)
     identity = identity_of(plan.config, where, numbers) | plan.identity

@@ -306,7 +306,8 @@ def _echo_adaptation(adaptation: Adaptation) -> None:
             f"with {interval['coverage']:.1%} of the held-out labels inside."
         )
     if report["coverage"] is not None:
-        click.echo(f"Unlabelled photos unlike all labelled ones: {report['coverage']['uncovered']:.0%} (5 % is usual).")
+        uncovered, usual = (f"{report['coverage'][name]:.0%}" for name in ("uncovered", "usual"))
+        click.echo(f"Unlabelled photos unlike all labelled ones: {uncovered} ({usual} is usual).")
     memory = report["memory"]
     if memory["student"] is not None:
         before, after = (memory[name]["rmse"] for name in ("teacher", "student"))

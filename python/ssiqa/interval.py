@@ -20,17 +20,21 @@ class Interval:
     Attributes:
         level: Share of opinions that they are made to hold, for photos like A's.
         coverage: Share that they held in the hold-out when calibrated on four fifths of its groups and measured on the
-            last, over all five; not-a-number with fewer than two groups.
+            last, over all five; not-a-number with fewer than two groups, or photos too few for such a part to say
+            anything.
         width: Median distance from low to high, on the labels' scale; infinite where the hold-out is too small.
+        groups: How many groups the hold-out has. Photos of one err alike, but count one by one: the fewer groups, the
+            fewer opinions on photos of other contents are held than the level says.
     """
 
     level: float
     coverage: float
     width: float
+    groups: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON values; an infinite width becomes null."""
-        return asdict(self) | {"width": self.width if math.isfinite(self.width) else None}
+        """The fields as JSON values; what is not finite becomes null."""
+        return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
 
 
 def conformal_factor(errors: NDArray[np.float64], expected: NDArray[np.float64], level: float = LEVEL) -> float:
@@ -60,12 +64,12 @@ def calibrate(
     """The factor from the whole hold-out, and the coverage that such a factor has on groups it was not made from."""
     factor = conformal_factor(errors, expected)
     numbers = np.unique(groups, return_inverse=True)[1]
-    folds = rng.permutation(numbers.max() + 1)[numbers] % FOLDS
-    held = [
-        errors[folds == fold]
-        <= conformal_factor(errors[folds != fold], expected[folds != fold]) * expected[folds == fold]
-        for fold in range(FOLDS)
-        if 0 < np.sum(folds == fold) < len(folds)
-    ]
-    coverage = float(np.concatenate(held).mean()) if held else math.nan
-    return factor, Interval(LEVEL, coverage, float(2 * np.median(factor * expected)))
+    count = int(numbers.max()) + 1
+    folds = rng.permutation(count)[numbers] % FOLDS
+    held = []
+    for fold in range(min(FOLDS, count)):
+        inside, others = folds == fold, folds != fold
+        of_others = conformal_factor(errors[others], expected[others])
+        held.append(np.where(of_others < math.inf, errors[inside] <= of_others * expected[inside], math.nan))
+    coverage = float(np.concatenate(held).mean()) if count > 1 else math.nan
+    return factor, Interval(LEVEL, coverage, float(2 * np.median(factor * expected)), count)

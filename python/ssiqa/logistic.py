@@ -26,7 +26,8 @@ def fit_logistic(scores: NDArray[np.float64], labels: NDArray[np.float64], param
 
     With four parameters the curve is ``low + (high - low) / (1 + exp(-(x - middle) / |width|))``; with five it is
     ``height (1 / 2 - 1 / (1 + exp(steepness (x - middle)))) + slope x + offset``. Least squares decide whether it rises
-    or falls: PLCC says nothing about the direction any more, SRCC does.
+    or falls: PLCC says nothing about the direction any more, SRCC does. Where all scores are the same, or all labels,
+    it is flat.
 
     Raises:
         DataError: There are fewer photos than parameters, or least squares find no curve.
@@ -35,6 +36,8 @@ def fit_logistic(scores: NDArray[np.float64], labels: NDArray[np.float64], param
         raise DataError(f"logistic is {parameters!r}; it must be 4 or 5.")
     if len(scores) < parameters:
         raise DataError(f"A logistic of {parameters} parameters needs as many photos; there are {len(scores)}.")
+    if np.ptp(scores) == 0 or np.ptp(labels) == 0:
+        return np.full_like(labels, labels.mean())
     x, y = ((values - values.mean()) / values.std() for values in (scores, labels))
     curve, start = (_four, (y.max(), y.min(), 0, 0.5)) if parameters == 4 else (_five, (np.ptp(y), 1, 0, 0, 0))
     with warnings.catch_warnings():

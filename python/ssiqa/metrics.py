@@ -70,7 +70,7 @@ def agreement(scores: ArrayLike, labels: ArrayLike, logistic: int | None = None)
             there is none.
 
     Raises:
-        DataError: The lengths differ, or the curve cannot be fitted.
+        DataError: The lengths differ, a number is not finite, or the curve cannot be fitted.
 
     Example:
         >>> agreement([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).srcc
@@ -158,7 +158,9 @@ def _measured(scores: ArrayLike, labels: ArrayLike, logistic: int | None) -> Mea
         raise DataError(
             f"Scores {predicted.shape} and labels {truth.shape} must be two vectors of one length, 2 or more."
         )
-    if logistic is None or np.ptp(predicted) == 0 or np.ptp(truth) == 0:
-        return Measured(predicted, predicted, predicted, truth)
-    fitted = fit_logistic(predicted, truth, logistic)
+    for name, values in (("score", predicted), ("label", truth)):
+        if not np.isfinite(values).all():
+            worst = int(np.argmin(np.isfinite(values)))
+            raise DataError(f"The {name} at position {worst} is {values[worst]}; leave photos without a {name} out.")
+    fitted = predicted if logistic is None else fit_logistic(predicted, truth, logistic)
     return Measured(predicted, fitted, fitted, truth)

@@ -89,6 +89,7 @@ def increment(
         stds=None if labels.stds is None else labels.stds.tolist(),
         std_limit=None if coverage is None else coverage.limit,
         uncovered=None if coverage is None else coverage.uncovered,
+        usual=None if coverage is None else coverage.usual,
         label_srcc=holdout.srcc(unseen.values, material),
         regression_srcc=holdout.srcc(unseen.regression, material),
         holdout_srcc=verdict.srcc,

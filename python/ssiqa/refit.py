@@ -99,6 +99,7 @@ def refit(
         stds=stds.tolist(),
         std_limit=None if coverage is None else coverage.limit,
         uncovered=None if coverage is None else coverage.uncovered,
+        usual=None if coverage is None else coverage.usual,
         label_srcc=holdout.srcc(unseen.scores, material),
         regression_srcc=holdout.srcc(of_holdout, material),
         holdout_srcc=verdict.srcc,

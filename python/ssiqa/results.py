@@ -183,10 +183,12 @@ def _novelty(learner: Learner, material: Material) -> Novelty:
 
 
 def _coverage(records: list[PhaseRecord]) -> dict[str, float] | None:
-    """Share of B's photos that are unlike A's, over all phases; None without KRR."""
-    shares = [record.uncovered for record in records if record.uncovered is not None]
-    sizes = [len(record.photos) for record in records]
-    return {"uncovered": float(np.average(shares, weights=sizes))} if shares else None
+    """Share of B's photos that are unlike A's, over all phases, and what would be usual; None without KRR."""
+    measured = [(record.uncovered, record.usual) for record in records if record.uncovered is not None]
+    if not measured:
+        return None
+    found = np.average(np.array(measured, np.float64), axis=0, weights=[len(record.photos) for record in records])
+    return dict(zip(("uncovered", "usual"), found.tolist(), strict=True))
 
 
 def _pseudo_label_table(run: Run, material: Material) -> str:

@@ -49,9 +49,11 @@ class PhaseRecord:
         stds: Posterior standard deviation of the regression on A at each photo, internal scale, None without KRR.
         std_limit: That beyond which a photo is not covered by A, None without KRR.
         uncovered: Share of the block's photos beyond it, None without KRR.
+        usual: What is to be expected of that where B is like A, None without KRR.
         label_srcc: On A's hold-out before the phase, of the labels that the teacher gives.
         regression_srcc: The same of the regression alone.
-        holdout_srcc: On A's hold-out after the phase, by what is seen of photos in the run.
+        holdout_srcc: On A's hold-out after the phase, by what is seen of photos in the run. In phase 0 of an update that
+            of the first teacher of all runs, by which each of them is guarded.
         step: Share of the phase's change that stands.
         seen: In phase 0 of an update, how many photos of B its teacher has learnt in earlier runs.
     """
@@ -69,6 +71,7 @@ class PhaseRecord:
     stds: list[float] | None = None
     std_limit: float | None = None
     uncovered: float | None = None
+    usual: float | None = None
     label_srcc: float | None = None
     regression_srcc: float | None = None
     holdout_srcc: float | None = None

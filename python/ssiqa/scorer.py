@@ -74,7 +74,8 @@ class Scorer:
             images: A path or an RGB uint8 array ``(height, width, 3)``, or an iterable of such.
             return_interval: Give the conformal interval of each score, too: for photos like the labelled ones it holds
                 the opinion with a probability of ``card["interval"]["level"]``, for others it is wider but promises
-                nothing. It is infinite where too few photos were held out to calibrate it.
+                nothing. It is infinite where too few photos were held out to calibrate it, and holds less where they
+                were of few groups (``card["interval"]["groups"]``).
 
         Returns:
             A float for one image, a float64 array ``(n,)`` for many; with ``return_interval`` a pair of that and a

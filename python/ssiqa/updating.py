@@ -80,7 +80,8 @@ def update(
         seen = first.seen + sum(len(record.photos) for record in later if record.step > 0)
         return replace(first, losses=[], seconds=0.0, seen=seen)
 
-    folder = Path(output_dir or f"{old}-to-{Path(unlabeled_dir).resolve().name}")
+    beside = old.resolve()
+    folder = Path(output_dir or beside.with_name(f"{beside.name}-to-{Path(unlabeled_dir).resolve().name}"))
     config = replace(_config(report["settings"], weights, old), blocks=blocks)
     if not (old / STUDENT).is_file():
         raise RunError(f"{old} holds no {STUDENT}, from which an update goes on; call adapt again to write it.")
@@ -113,4 +114,6 @@ def _config(settings: dict[str, Any], weights: str | PathLike[str] | None, old: 
         if weights is None or not Path(weights).is_file() or sha256(Path(weights)) != known["weights"]:
             raise RunError(f"{old} began from a local weight file; give that file (weights).")
         known["weights"] = str(Path(weights).resolve())
+    elif weights is not None:
+        raise RunError(f"{old} began from no local weight file; leave {weights} out (weights).")
     return Config(**known)

@@ -87,6 +87,10 @@ def test_groups_are_numbered_as_they_appear_and_empty_ones_stand_alone(folder: P
         (table(row="{name}"), r"Line 2 of .* has the label ''"),
         (table() + "99.png,NaN\n", r"Line 14 of .*'NaN'"),
         (table() + "99.png,-inf\n", r"Line 14 of .*'-inf'"),
+        (
+            table(row="{name},3,5"),
+            r"Line 2 of .*labels\.csv has more cells than the header: write decimals with a point",
+        ),
         (table() + '99.png,"3,5"\n', r"Line 14 of .*'3,5'"),
         (table() + ",3\n", r"Line 14 of .* names no image"),
         (table() + "../99.png,3\n", r"Line 14 of .* names \.\./99\.png, outside of the folder"),

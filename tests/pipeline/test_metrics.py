@@ -34,6 +34,24 @@ def test_constant_scores_have_no_correlation() -> None:
     assert result.rmse == pytest.approx(math.sqrt(3))
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_numbers_that_are_none_are_named(wrong: float) -> None:
+    """Otherwise one photo without a score makes a whole folder undefined, or a best rank of infinity."""
+    with pytest.raises(DataError, match=r"The score at position 1 is (nan|inf); leave photos without a score out"):
+        agreement([1.0, wrong, 3.0], [1.0, 2.0, 3.0])
+    with pytest.raises(DataError, match="The label at position 2"):
+        agreement([1.0, 2.0, 3.0], [1.0, 2.0, wrong])
+
+
+def test_the_curve_of_constant_scores_is_flat() -> None:
+    labels = np.arange(20.0)
+    found = agreement(np.full(20, 500.0), labels, logistic=4)
+    assert found.rmse == pytest.approx(labels.std())
+    assert math.isnan(found.plcc)
+    with pytest.raises(DataError, match="must be 4 or 5"):
+        agreement(np.ones(20), labels, logistic=7)
+
+
 @pytest.mark.parametrize(("scores", "labels"), [([1.0], [1.0]), ([1.0, 2.0], [1.0, 2.0, 3.0])])
 def test_shapes_are_checked(scores: list[float], labels: list[float]) -> None:
     with pytest.raises(DataError):

@@ -102,6 +102,9 @@ def test_what_is_no_finished_run_is_refused(
         ssiqa.update(tmp_path, newer)
     with pytest.raises(RunError, match="give that file"):
         ssiqa.update(finished, newer, tmp_path / "run")
+    with pytest.raises(RunError, match="would count as photos; choose another"):
+        ssiqa.update(finished, newer, newer / "run", weights=settings["weights"])
+    assert not (newer / "run").exists()
     shutil.copytree(finished, tmp_path / "damaged")
     (tmp_path / "damaged/report.json").write_text("{")
     with pytest.raises(RunError, match="is damaged"):
@@ -114,6 +117,16 @@ def test_what_is_no_finished_run_is_refused(
     (tmp_path / "headless/student.pt").unlink()
     with pytest.raises(RunError, match=r"headless holds no student\.pt, from which an update goes on"):
         ssiqa.update(tmp_path / "headless", newer, weights=settings["weights"])
+
+
+def test_the_new_run_lies_beside_the_old_one(
+    finished: Path, newer: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that is named by where one stands."""
+    shutil.copytree(finished, tmp_path / "old")
+    monkeypatch.chdir(tmp_path / "old")
+    again = ssiqa.update(".", newer, weights=settings["weights"])
+    assert again.output_dir == tmp_path / f"old-to-{newer.name}"
 
 
 def test_command(finished: Path, newer: Path, settings: dict[str, Any], tmp_path: Path) -> None:

@@ -23,11 +23,12 @@ class LabelRow(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """Positions of the columns in a row."""
+    """Positions of the columns in a row, and how many there are."""
 
     image: int
     label: int
     group: int | None
+    cells: int
 
 
 def read_label_table(path: Path) -> tuple[str, dict[str, LabelRow]]:
@@ -62,7 +63,7 @@ def _find_columns(path: Path, header: list[str]) -> _Columns:
         raise DataError(f"{path} has several columns {GROUP_COLUMN!r}: keep one.")
     image = _find_column(path, header, IMAGE_COLUMNS, "the image path")
     label = _find_column(path, header, LABEL_COLUMNS, "the label")
-    return _Columns(image, label, groups[0] if groups else None)
+    return _Columns(image, label, groups[0] if groups else None, len(header))
 
 
 def _find_column(path: Path, header: list[str], allowed: Sequence[str], purpose: str) -> int:
@@ -80,6 +81,11 @@ def _read_rows(path: Path, lines: list[tuple[int, list[str]]], columns: _Columns
     rows: dict[str, LabelRow] = {}
     for line, cells in lines:
         place = f"Line {line} of {path}"
+        if any(cell.strip() for cell in cells[columns.cells :]):
+            raise DataError(
+                f"{place} has more cells than the header: write decimals with a point, and in quotation marks a name "
+                "that holds a comma."
+            )
         image = _image_path(_cell(cells, columns.image), place)
         row = LabelRow(line, _label(_cell(cells, columns.label), place), _cell(cells, columns.group) or None)
         if image in rows:
