@@ -23,7 +23,8 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +50,8 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 # What every machine computes, so that lines made on different ones are of the same settings.
 PRECISION = "float32"
+FOLDER = Path(__file__).parent
+TASKS = ("near", "far", "reverse", "bound")
 
 
 class Task(NamedTuple):
@@ -82,6 +85,7 @@ class Row(NamedTuple):
         undone: Phases of which not all stands.
         teaching: Seconds of phase 0, wherever it was made.
         adapting: Seconds of all other phases.
+        code: Commit that made it; empty where that was not kept.
     """
 
     task: str
@@ -100,6 +104,7 @@ class Row(NamedTuple):
     undone: int
     teaching: float
     adapting: float
+    code: str
 
 
 def main() -> None:
@@ -110,23 +115,36 @@ def main() -> None:
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", default="near,far,reverse,bound")
-    parser.add_argument("--parts", help=f"only these: {','.join(PARTS)} (other tasks than near have the last alone)")
+    parser.add_argument("--only", type=some_of(TASKS), default=TASKS)
+    parser.add_argument(
+        "--parts",
+        type=some_of(PARTS),
+        default=PARTS,
+        help=f"only these: {','.join(PARTS)} (other tasks than near have the last alone)",
+    )
     arguments = parser.parse_args()
     backbone = {"backbone": arguments.backbone, "weights": arguments.weights}
     tasks = find_tasks(arguments.data, arguments.kept)
-    for name in arguments.only.split(","):
-        parts = {
-            part: settings
-            for part, settings in tasks[name].parts.items()
-            if arguments.parts is None or part in arguments.parts.split(",")
-        }
+    for name in arguments.only:
+        parts = {part: settings for part, settings in tasks[name].parts.items() if part in arguments.parts}
         rows = [
             row_of(arguments.found, arguments.kept, name, tasks[name], part, settings | backbone | {"seed": seed})
             for seed in range(arguments.seeds)  # seed by seed: pairs are complete early
             for part, settings in parts.items()
         ]
         print(f"\n{name}, {arguments.backbone}, {arguments.seeds} seeds\n\n{table(rows, name == 'bound')}", flush=True)
+
+
+def some_of(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """A reader of some of these names, with commas between them."""
+
+    def read(text: str) -> list[str]:
+        chosen = text.split(",")
+        if unknown := set(chosen).difference(names):
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))} is none of {','.join(names)}")
+        return chosen
+
+    return read
 
 
 def find_tasks(data: Path, kept: Path) -> dict[str, Task]:
@@ -203,6 +221,7 @@ def row_of(found: Path, kept: Path, name: str, task: Task, part: str, settings: 
         undone=sum(phase["step"] < 1 for phase in later),
         teaching=first["seconds"],
         adapting=sum(phase["seconds"] for phase in later),
+        code=subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=FOLDER, text=True).strip(),
     )
     row = Row(*(round(value, 4) if isinstance(value, float) else value for value in row))
     is_new = not found.is_file()
@@ -220,7 +239,7 @@ def read(found: Path) -> list[Row]:
         return []
     with found.open(newline="") as file:
         lines = list(csv.DictReader(file))
-    words, whole = ("task", "part", "backbone", "settings"), ("seed", "undone")
+    words, whole = ("task", "part", "backbone", "settings", "code"), ("seed", "undone")
 
     def value(name: str, text: str) -> Any:
         if name in words:
