@@ -212,7 +212,10 @@ def test_scores_are_kept_by_image(tmp_path: Path) -> None:
     assert score_database("Darkness", peer, some, tmp_path / "kept").tolist() == [-10, -30]
     assert score_database("Darkness", peer, database, tmp_path / "kept").tolist() == [-10, -20, -30]
     assert sorted(asked) == [10, 20, 30]
-    assert json.loads((tmp_path / "kept/few/Darkness 1.0.json").read_text()) == {"a.png": 10, "b.png": 20, "c.png": 30}
+    kept = json.loads((tmp_path / "kept/few/Darkness 1.0.json").read_text())
+    assert {image: score for image, (_, score) in kept.items()} == {"a.png": 10, "b.png": 20, "c.png": 30}
+    write_photo(tmp_path / "images/b.png", np.full((9, 9, 3), 50, np.uint8))
+    assert score_database("Darkness", peer, database, tmp_path / "kept").tolist() == [-10, -50, -30]
     other = Peer(lambda image: 1.0, "2.0")
     assert score_database("Darkness", other, database, tmp_path / "kept").tolist() == [-1, -1, -1]
     with pytest.raises(DataError, match=r"Nothing has no score for .*a\.png"):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssiqa.data.table import LABELS_FILE
+from ssiqa.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,17 @@ class Database:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the images' names and labels."""
-        named = "\n".join(f"{image}\t{label!r}" for image, label in zip(self.images, self.labels.tolist(), strict=True))
+        """SHA-256 of the images' names, stamps and labels: other files under the same names are another database."""
+        named = "\n".join(
+            f"{image}\t{self.stamp(image)}\t{label!r}"
+            for image, label in zip(self.images, self.labels.tolist(), strict=True)
+        )
         return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def stamp(self, image: str) -> str:
+        """Size and time of an image's file, by which another one is told from it without reading gigabytes."""
+        found = (self.root / image).stat()
+        return f"{found.st_size} {found.st_mtime_ns}"
 
     def take(self, rows: NDArray[np.int64]) -> Database:
         def chosen(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -64,14 +74,39 @@ class Database:
         return self.take(np.flatnonzero([kind in distortions for kind in self.distortions]))
 
     def link_to(self, folder: Path, *, labeled: bool = True) -> Path:
-        """Make ``folder`` what :func:`ssiqa.adapt` takes: links to the images and, if ``labeled``, ``labels.csv``."""
-        for image in self.images:
-            link = folder / image
+        """Make ``folder`` what :func:`ssiqa.adapt` takes: links to the images and, if ``labeled``, ``labels.csv``.
+
+        Where it has been that already, nothing changes.
+
+        Raises:
+            DataError: An image would lie outside of the folder, or the folder holds anything else.
+        """
+        links = {folder / image: (self.root / image).resolve() for image in self.images}
+        if outside := next((image for image in self.images if leads_out(image)), None):
+            raise DataError(f"{self.name} names the image {outside}, which would be linked outside of {folder}.")
+        labels = {folder / LABELS_FILE: self._table()} if labeled else {}
+        for path in folder.rglob("*"):
+            ours = path.is_symlink() and path.resolve() == links.get(path)
+            if not (path.is_dir() or ours or (path in labels and path.read_bytes() == labels[path])):
+                raise DataError(f"{folder} holds {path.name}, which is not of this {self.name}: name an empty folder.")
+        for link, image in links.items():
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to((self.root / image).resolve())
-        if labeled:
-            with (folder / LABELS_FILE).open("w", newline="", encoding="utf-8") as file:
-                table = csv.writer(file, lineterminator="\n")
-                table.writerow(["image", self.column, "group"])
-                table.writerows(zip(self.images, self.labels.tolist(), self.groups, strict=True))
+            if not link.is_symlink():
+                link.symlink_to(image)
+        for path, table in labels.items():
+            path.write_bytes(table)
         return folder
+
+    def _table(self) -> bytes:
+        """What ``labels.csv`` holds."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["image", self.column, "group"])
+        table.writerows(zip(self.images, self.labels.tolist(), self.groups, strict=True))
+        return text.getvalue().encode("utf-8")
+
+
+def leads_out(image: str) -> bool:
+    """Whether a path, of whatever system, is not one into the folder that it is relative to."""
+    path = PureWindowsPath(image)
+    return bool(path.anchor) or ".." in path.parts

@@ -75,7 +75,7 @@ class Niqe:
 
 def _halved(grey: NDArray[np.float64]) -> NDArray[np.float64]:
     """MATLAB's ``imresize``, by which the authors' model was made: beyond the borders lies the mirror image."""
-    mirrored = torch.from_numpy(cv2.copyMakeBorder(grey, *[_REACH] * 4, cv2.BORDER_REFLECT))
+    mirrored = torch.from_numpy(np.pad(grey, _REACH, mode="symmetric"))
     found = interpolate(mirrored[None, None], scale_factor=0.5, mode="bicubic", antialias=True)[0, 0].numpy()
     return found[_REACH // 2 : -_REACH // 2, _REACH // 2 : -_REACH // 2]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -65,26 +65,28 @@ def open_peers(folder: Path | None) -> tuple[dict[str, Peer], dict[str, str]]:
 
 
 def score_database(name: str, peer: Peer, database: Database, folder: Path) -> NDArray[np.float64]:
-    """``(n,)`` scores of a database's images, the higher the better; what ``folder`` holds already is not repeated.
+    """``(n,)`` scores of a database's images, the higher the better; what ``folder`` holds of the same files already is
+    not repeated.
 
     Raises:
         DataError: An image cannot be read, or the peer has no score for it.
     """
     path = folder / database.name / f"{name} {peer.version}.json"
-    kept: dict[str, float] = read_json(path) if path.is_file() else {}
+    kept: dict[str, list[Any]] = read_json(path) if path.is_file() else {}
+    stamps = {image: database.stamp(image) for image in database.images}
 
-    def judged(image: str) -> float:
+    def judged(image: str) -> list[Any]:
         found = peer.score(read_image(database.root / image))
         if not np.isfinite(found):
             raise DataError(f"{name} has no score for {database.root / image}.")
-        return found
+        return [stamps[image], found]
 
-    wanted = [image for image in database.images if image not in kept]
+    wanted = [image for image in database.images if kept.get(image, [""])[0] != stamps[image]]
     with Task(f"{name} on {database.name}", len(wanted)) as task, Lanes() as lanes:
         for some in batches(wanted, _KEPT_EVERY):
             kept |= zip(some, task.each(lanes.map(judged, some)), strict=True)
             write_json(path, kept)
-    return -np.array([kept[image] for image in database.images])
+    return -np.array([kept[image][1] for image in database.images])
 
 
 def _of_parameters(folder: Path | None, name: str, model: type[Niqe | IlNiqe]) -> Peer:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +14,17 @@ import numpy as np
 from scipy.io import loadmat
 
 from ssiqa.errors import DataError
-from ssiqa.protocol.database import Database
+from ssiqa.protocol.database import Database, leads_out
+
+logger = logging.getLogger("ssiqa")
 
 
 class _Row(NamedTuple):
+    """An image as a table has it, and where in which table that is."""
+
+    place: str
     image: str
-    label: float
+    label: Any
     group: str = ""
     distortion: str = ""
 
@@ -27,10 +35,13 @@ def read_live(root: Path) -> Database:
     labels, originals = scores["dmos_new"].ravel(), scores["orgs"].ravel()
     references = _strings(_matlab(root, "refnames_all.mat")["refnames_all"])
     counts = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}
-    places = [(kind, f"{kind}/img{number}.bmp") for kind, count in counts.items() for number in range(1, count + 1)]
+    images = [(kind, f"{kind}/img{number}.bmp") for kind, of in counts.items() for number in range(1, of + 1)]
+    places = [f"Entry {number} of {root / 'dmos_realigned.mat'}" for number in range(1, len(images) + 1)]
     rows = [
-        _Row(image, label, reference, kind)
-        for (kind, image), label, original, reference in zip(places, labels, originals, references, strict=True)
+        _Row(place, image, label, reference, kind)
+        for place, (kind, image), label, original, reference in zip(
+            places, images, labels, originals, references, strict=True
+        )
         if not original  # copies of references are among them
     ]
     return _database("LIVE", root, "dmos", rows)
@@ -47,32 +58,33 @@ def read_csiq(root: Path) -> Database:
         "jpeg 2000": "jpeg2000/{}.jpeg2000.{}.png",
     }
     rows = []
-    for row in _sheet(root, "csiq.DMOS.xlsx", "image", "all_by_image"):
+    for place, row in _sheet(root / "csiq.DMOS.xlsx", "image", "all_by_image"):
         content, kind = str(row["image"]), str(row["dst_type"])
         image = "dst_imgs/" + names[kind].format(content, int(row["dst_lev"]))
-        rows.append(_Row(image, float(row["dmos"]), content, kind))
+        rows.append(_Row(place, image, row["dmos"], content, kind))
     return _database("CSIQ", root, "dmos", rows)
 
 
 def read_tid2013(root: Path) -> Database:
     """TID2013: 25 references, 3,000 images of 24 distortions, MOS 0..9."""
     rows, spelled = [], {path.name.lower(): path.name for path in (root / "distorted_images").glob("*")}
-    for line in _text(root, "mos_with_names.txt").split("\n"):
+    table = root / "mos_with_names.txt"
+    for number, line in enumerate(_lines(table), 1):
         if line.strip():
             label, name = line.split()
             content, kind, _ = name.split("_")
             # The table and the files of the archive differ in capitals.
             image = f"distorted_images/{spelled.get(name.lower(), name)}"
-            rows.append(_Row(image, float(label), content.upper(), kind))
+            rows.append(_Row(f"Line {number} of {table}", image, label, content.upper(), kind))
     return _database("TID2013", root, "mos", rows)
 
 
 def read_kadid10k(root: Path) -> Database:
     """KADID-10k: 81 references, 10,125 images of 25 distortions; its column ``dmos`` is 1..5, higher is better."""
     rows = []
-    for row in _csv(root, "dmos.csv"):
+    for place, row in _csv(root / "dmos.csv"):
         kind = row["dist_img"].split("_")[1]
-        rows.append(_Row(f"images/{row['dist_img']}", float(row["dmos"]), row["ref_img"], kind))
+        rows.append(_Row(place, f"images/{row['dist_img']}", row["dmos"], row["ref_img"], kind))
     return _database("KADID-10k", root, "mos", rows)
 
 
@@ -80,150 +92,273 @@ def read_livec(root: Path) -> Database:
     """LIVE In the Wild Challenge: 1,162 photos, MOS 0..100; the seven for practice are left out."""
     names = _strings(_matlab(root, "Data/AllImages_release.mat")["AllImages_release"])
     labels = _matlab(root, "Data/AllMOS_release.mat")["AllMOS_release"].ravel()
-    rated = list(zip(names, labels, strict=True))[7:]
-    return _database("LIVEC", root, "mos", [_Row(f"Images/{name}", label) for name, label in rated])
+    places = [f"Entry {number} of {root / 'Data/AllMOS_release.mat'}" for number in range(1, len(names) + 1)]
+    rated = list(zip(places, names, labels, strict=True))[7:]
+    return _database("LIVEC", root, "mos", [_Row(place, f"Images/{name}", label) for place, name, label in rated])
 
 
-def read_koniq10k(root: Path) -> Database:
-    """KonIQ-10k: 10,073 photos at 1024x768, MOS 1..5."""
-    table = _csv(root, "koniq10k_scores_and_distributions.csv")
-    rows = [_Row(f"1024x768/{row['image_name']}", float(row["MOS"])) for row in table]
+def read_koniq10k(root: Path, column: str = "MOS") -> Database:
+    """KonIQ-10k: 10,073 photos at 1024x768, MOS 1..5, or by ``column="MOS_zscore"`` the same from z-scores, 0..100."""
+    table = _csv(root / "koniq10k_scores_and_distributions.csv")
+    rows = [_Row(place, f"1024x768/{row['image_name']}", row[column]) for place, row in table]
     return _database("KonIQ-10k", root, "mos", rows)
 
 
 def read_livefb(root: Path) -> Database:
     """LIVE-FB (PaQ-2-PiQ): 39,810 photos, MOS 0..100."""
-    table = _csv(root, "labels_image.csv")
-    return _database("LIVEFB", root, "mos", [_Row(f"database/{row['name']}", float(row["mos"])) for row in table])
+    table = _csv(root / "labels_image.csv")
+    return _database(
+        "LIVEFB", root, "mos", [_Row(place, f"database/{row['name']}", row["mos"]) for place, row in table]
+    )
 
 
 def read_spaq(root: Path) -> Database:
     """SPAQ: 11,125 smartphone photos, MOS 0..100."""
-    table = _sheet(root, "Annotations/MOS and Image attribute scores.xlsx", "Image name")
-    return _database("SPAQ", root, "mos", [_Row(f"TestImage/{row['Image name']}", float(row["MOS"])) for row in table])
+    table = _sheet(root / "Annotations/MOS and Image attribute scores.xlsx", "Image name")
+    rows = [_Row(place, f"TestImage/{row['Image name']}", row["MOS"]) for place, row in table]
+    return _database("SPAQ", root, "mos", rows)
 
 
 def read_biq2021(root: Path) -> Database:
     """BIQ2021: 12,000 photos, MOS 0..1; the authors' training and test tables together."""
-    rows = []
-    for name in ("Train (Images and MOS).csv", "Test (Images and MOS).csv"):
-        rows += [_Row(f"Images/{row['Image Name']}", float(row["MOS"])) for row in _csv(root, name)]
+    tables = ("Train (Images and MOS).csv", "Test (Images and MOS).csv")
+    rows = [
+        _Row(place, f"Images/{row['Image Name']}", row["MOS"]) for name in tables for place, row in _csv(root / name)
+    ]
     return _database("BIQ2021", root, "mos", rows)
 
 
+_REFERENCE = ("ref_name", "hq_name")
+_LABEL = ("mos", "dmos", "elo_score", "score")
+_PATCHES = "img_name/patch_name"
+_LIVE = re.compile(r"(jp2k|jpeg|wn|gblur|fastfading)/img\d+(\.bmp)?")
+_KADID = re.compile(r"I\d+_\d+_\d+\.png")
+_PRACTICE = re.compile(r"t[1-7]\.bmp")
+
+
 def read_pyiqa(meta: Path, root: Path) -> Database:
-    """Any database that a meta CSV of pyiqa describes.
+    """Any database of opinion scores that a meta CSV of pyiqa describes.
+
+    As pyiqa does, it goes by position: image and label, or where the first column is one of references
+    (``ref_name``, ``hq_name``) reference, image and label. A label called ``dmos`` is lower for better images, with
+    two exceptions that are known by their images' names: LIVE's is called ``mos``, and KADID-10k's rises with quality.
+    The seven photos for practice of LIVE In the Wild Challenge are left out. That of FLIVE lists patches, too; a patch
+    is of its picture's group.
 
     Args:
-        meta: The CSV, with columns ``img_name`` or ``dist_name``, ``mos`` or ``dmos``, and perhaps ``ref_name``.
+        meta: The CSV; its label column is ``mos``, ``dmos``, ``elo_score`` or ``score``, in small letters or capitals.
         root: What its names of images are relative to.
 
     Raises:
-        DataError: The CSV is not there or none of pyiqa's, or images are missing.
+        DataError: The CSV is not there or none of pyiqa's, or a row is wrong, or images are missing.
 
     Example:
         >>> read_pyiqa(Path("meta_info_CSIQDataset.csv"), Path("csiq")).link_to(Path("labeled"))  # doctest: +SKIP
     """
     if not meta.is_file():
         raise DataError(f"{meta} is not there.")
-    rows = _csv(meta.parent, meta.name)
-    image = next((name for name in ("dist_name", "img_name") if name in rows[0]), None)
-    label = next((name for name in ("mos", "dmos") if name in rows[0]), None)
-    if image is None or label is None:
-        raise DataError(f"{meta} is no meta CSV of pyiqa: it needs img_name or dist_name, and mos or dmos.")
-    # KADID-10k calls its opinion scores dmos, and so does its meta CSV.
-    column = "mos" if "kadid" in meta.name.lower() else label
+    table = csv.reader(_lines(meta))
+    header, *cells = [(table.line_num, row) for row in table if row] or [(0, [""])]
+    names = [*header[1], "", ""]
+    first = int(names[0] in _REFERENCE)  # the image's column
+    label = names[first + 1].lower()
+    if label not in _LABEL:
+        raise DataError(
+            f"{meta} is no meta CSV of pyiqa: it needs rows of image and label below a header like img_name,mos, or of "
+            "reference, image and label below one like ref_name,dist_name,dmos."
+        )
+    rows = []
+    for line, row in cells:
+        place = f"Line {line} of {meta}"
+        if len(row) < first + 2:
+            raise DataError(f"{place} has no label.")
+        image = row[first]
+        group = row[0] if first else _of_patch(image) if names[0] == _PATCHES else ""
+        if not _PRACTICE.fullmatch(image):
+            rows.append(_Row(place, image, row[first + 1], group))
+    of_live, of_kadid = (any(of.fullmatch(row.image) for row in rows[:1]) for of in (_LIVE, _KADID))
+    lower = of_live or (label == "dmos" and not of_kadid)
     name = meta.stem.removeprefix("meta_info_").removesuffix("Dataset")
-    try:
-        read = [_Row(row[image], float(row[label]), row.get("ref_name", "")) for row in rows]
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{meta} has a row whose {label} is no number ({error}).") from error
-    return _database(name, root, column, read)
+    return _database(name, root, "dmos" if lower else "mos", rows)
 
 
-READERS: dict[str, Callable[[Path], Database]] = {
-    "live": read_live,
-    "csiq": read_csiq,
-    "tid2013": read_tid2013,
-    "kadid10k": read_kadid10k,
-    "livec": read_livec,
-    "koniq10k": read_koniq10k,
-    "livefb": read_livefb,
-    "spaq": read_spaq,
-    "biq2021": read_biq2021,
+def _of_patch(image: str) -> str:
+    """The name of the picture, without folder and ending."""
+    return re.sub(r"(_patch_.*|\.\w+)$", "", image.rsplit("/", 1)[-1])
+
+
+class Archive(NamedTuple):
+    """A published database as its authors hand it out.
+
+    Attributes:
+        read: Makes a table of the folder that holds it, once the tables are there.
+        tables: Files that it is read from.
+        layout: What else the folder holds.
+        images: How many are rated.
+        origin: Where it comes from.
+    """
+
+    read: Callable[[Path], Database]
+    tables: tuple[str, ...]
+    layout: str
+    images: int
+    origin: str
+
+
+ARCHIVES = {
+    "live": Archive(
+        read_live,
+        ("dmos_realigned.mat", "refnames_all.mat"),
+        "folders jp2k, jpeg, wn, gblur and fastfading of img1.bmp, img2.bmp, ...",
+        779,
+        "https://live.ece.utexas.edu/research/quality/subjective.htm",
+    ),
+    "csiq": Archive(
+        read_csiq,
+        ("csiq.DMOS.xlsx",),
+        "dst_imgs with folders awgn, blur, contrast, fnoise, jpeg and jpeg2000",
+        866,
+        "https://s2.smu.edu/~eclarson/csiq.html",
+    ),
+    "tid2013": Archive(
+        read_tid2013,
+        ("mos_with_names.txt",),
+        "distorted_images of I01_01_1.bmp, ...",
+        3000,
+        "http://www.ponomarenko.info/tid2013.htm",
+    ),
+    "kadid10k": Archive(
+        read_kadid10k,
+        ("dmos.csv",),
+        "images of I01_01_01.png, ...",
+        10125,
+        "http://database.mmsp-kn.de/kadid-10k-database.html",
+    ),
+    "livec": Archive(
+        read_livec,
+        ("Data/AllImages_release.mat", "Data/AllMOS_release.mat"),
+        "Images of 3.bmp, ...",
+        1162,
+        "https://live.ece.utexas.edu/research/ChallengeDB/index.html",
+    ),
+    "koniq10k": Archive(
+        read_koniq10k,
+        ("koniq10k_scores_and_distributions.csv",),
+        "1024x768 of 10004473376.jpg, ...",
+        10073,
+        "http://database.mmsp-kn.de/koniq-10k-database.html",
+    ),
+    "livefb": Archive(
+        read_livefb,
+        ("labels_image.csv",),
+        "database with folders such as voc_emotic_ava",
+        39810,
+        "https://github.com/baidut/PaQ-2-PiQ",
+    ),
+    "spaq": Archive(
+        read_spaq,
+        ("Annotations/MOS and Image attribute scores.xlsx",),
+        "TestImage of 00001.jpg, ...",
+        11125,
+        "https://github.com/h4nwei/SPAQ",
+    ),
+    "biq2021": Archive(
+        read_biq2021,
+        ("Train (Images and MOS).csv", "Test (Images and MOS).csv"),
+        "Images of the names in them",
+        12000,
+        "https://github.com/nisarahmedrana/BIQ2021",
+    ),
 }
 """By the name of the folder that holds the unpacked archive."""
 
-ORIGINS = {
-    "live": "https://live.ece.utexas.edu/research/quality/subjective.htm",
-    "csiq": "https://s2.smu.edu/~eclarson/csiq.html",
-    "tid2013": "http://www.ponomarenko.info/tid2013.htm",
-    "kadid10k": "http://database.mmsp-kn.de/kadid-10k-database.html",
-    "livec": "https://live.ece.utexas.edu/research/ChallengeDB/index.html",
-    "koniq10k": "http://database.mmsp-kn.de/koniq-10k-database.html",
-    "livefb": "https://github.com/baidut/PaQ-2-PiQ",
-    "spaq": "https://github.com/h4nwei/SPAQ",
-    "biq2021": "https://github.com/nisarahmedrana/BIQ2021",
-}
-"""Where their authors hand them out."""
+_COMPLETE = 0.9
+"""Share of the documented images below which a table is worth a warning."""
 
 
 def read_database(name: str, data_root: Path) -> Database:
-    """The database in ``data_root/name``.
+    """The database in ``data_root/name``, or in the one folder in there that its archive unpacks to.
 
     Raises:
-        DataError: It is not there, or not laid out as its authors distribute it; says where they do.
+        DataError: It is not there, or not laid out as its authors distribute it; says how and where they do.
     """
+    archive = ARCHIVES[name]
+    asked = f"It must hold {', '.join(archive.tables)}, and {archive.layout}; get them from {archive.origin}."
+    if not (data_root / name).is_dir():
+        raise DataError(f"There is no folder {name} in {data_root}. {asked}")
+    root = _top(data_root / name, archive.tables[0])
+    if missing := [table for table in archive.tables if not (root / table).is_file()]:
+        raise DataError(f"{root} lacks {', '.join(missing)}. {asked}")
     try:
-        return READERS[name](data_root / name)
+        found = archive.read(root)
     except DataError as error:
-        raise DataError(f"{error} Its authors hand it out at {ORIGINS[name]}.") from error
+        raise DataError(f"{error} {asked}") from error
     except Exception as error:  # whatever another layout makes the parsers of these files stumble over
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(
-            f"{data_root / name} is not laid out as the authors of this database distribute it ({reason}): unpack "
-            f"their archive there again, from {ORIGINS[name]}."
+            f"{root} is not laid out as the authors of this database distribute it ({reason}). {asked}"
         ) from error
+    if len(found.images) < _COMPLETE * archive.images:
+        logger.warning(
+            "%s in %s has %d images, of %d that its authors rated.", found.name, root, len(found.images), archive.images
+        )
+    return found
+
+
+def _top(folder: Path, table: str) -> Path:
+    """The folder with the table: this one, or the only one in it that has it."""
+    if (folder / table).is_file():
+        return folder
+    inner = [path for path in folder.iterdir() if (path / table).is_file()]
+    return inner[0] if len(inner) == 1 else folder
 
 
 def _database(name: str, root: Path, column: str, rows: Iterable[_Row]) -> Database:
-    found = sorted(rows)
+    found = sorted(rows, key=lambda row: row.image)
+    if not found:
+        raise DataError(f"The table of {name} in {root} rates no images.")
+    labels = np.array([_label(row) for row in found], dtype=np.float64)
+    for row, after in pairwise(found):
+        if row.image == after.image:
+            raise DataError(f"{after.place} rates {row.image}, as {row.place} does: keep one of them.")
     missing = [row.image for row in found if not (root / row.image).is_file()]
     if missing:
-        raise DataError(
-            f"{name} in {root} lacks {len(missing)} of its {len(found)} images, for example {missing[0]}: unpack its "
-            "archive there again."
-        )
+        raise DataError(f"{name} in {root} lacks {len(missing)} of its {len(found)} images, for example {missing[0]}.")
     return Database(
         name=name,
         root=root,
         images=tuple(row.image for row in found),
-        labels=np.array([row.label for row in found], dtype=np.float64),
+        labels=labels,
         column=column,
         groups=tuple(row.group or row.image for row in found),
         distortions=tuple(row.distortion for row in found),
     )
 
 
-def _file(root: Path, name: str) -> Path:
-    if not (root / name).is_file():
-        raise DataError(f"{root} has no {name}, which the authors' archive holds: unpack the archive there.")
-    return root / name
+def _label(row: _Row) -> float:
+    if leads_out(row.image):
+        raise DataError(f"{row.place} names {row.image}, outside of the database.")
+    try:
+        label = float(row.label)
+    except (TypeError, ValueError):
+        label = np.nan
+    if not np.isfinite(label):
+        raise DataError(f"{row.place} rates {row.image} with {row.label!r}, which is no finite number.")
+    return label
 
 
-def _text(root: Path, name: str) -> str:
-    return _file(root, name).read_text(encoding="utf-8-sig")
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8-sig").splitlines()
 
 
-def _csv(root: Path, name: str) -> list[dict[str, str]]:
-    rows = list(csv.DictReader(_text(root, name).splitlines()))
-    if not rows:
-        raise DataError(f"{root / name} holds no rows: unpack the archive again.")
-    return rows
+def _csv(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows below the header, and where they are."""
+    table = csv.DictReader(_lines(path))
+    return ((f"Line {table.line_num} of {path}", row) for row in table)
 
 
 def _matlab(root: Path, name: str) -> dict[str, Any]:
-    variables: dict[str, Any] = loadmat(str(_file(root, name)))
+    variables: dict[str, Any] = loadmat(str(root / name))
     return variables
 
 
@@ -232,16 +367,16 @@ def _strings(cells: Any) -> list[str]:
     return [str(np.ravel(cell)[0]) for cell in np.ravel(cells)]
 
 
-def _sheet(root: Path, name: str, first: str, sheet: str | None = None) -> Iterator[dict[str, Any]]:
-    """Rows of an Excel sheet below its header, which is the row with a cell ``first``."""
+def _sheet(path: Path, first: str, sheet: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of an Excel sheet below its header, which is the row with a cell ``first``, and where they are."""
     try:
         from openpyxl import load_workbook
     except ImportError as error:
-        raise DataError(f"Reading {name} needs openpyxl: pip install 'ssiqa[protocol]'.") from error
-    book = load_workbook(_file(root, name), read_only=True, data_only=True)
+        raise DataError(f"Reading {path.name} needs openpyxl: pip install 'ssiqa[protocol]'.") from error
+    book = load_workbook(path, read_only=True, data_only=True)
     header: tuple[Any, ...] | None = None
-    for row in (book[sheet] if sheet else book.worksheets[0]).iter_rows(values_only=True):
+    for number, row in enumerate((book[sheet] if sheet else book.worksheets[0]).iter_rows(values_only=True), 1):
         if header is None:
             header = row if first in row else None
         elif (values := dict(zip(header, row, strict=False)))[first] is not None:
-            yield values
+            yield f"Row {number} of {path}", values
