@@ -223,19 +223,25 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
 
 
 @main.command()
-@click.argument("table")
+@click.argument("table", type=click.Choice([*(f"table{number}" for number in range(1, 7)), "all"]))
 @click.option("--data-root", type=_PATH, required=True, help="Holds the unpacked archives: live, csiq, tid2013, ...")
 @click.option("-o", "--output", type=_PATH, default=Path("reproduced"), show_default=True, help="For runs and results.")
-@click.option("--tasks", help="Only these of the table, with commas between: 'live-csiq*,csiq-live'.")
+@click.option(
+    "--tasks",
+    help="Only these of the table, with commas between: 'live-csiq*,csiq-live'. A star is for the four common "
+    "distortions of the target; live-csiq, tid2013-kadid10k and kadid10k-tid2013, with all of them, run only when "
+    "named.",
+)
 @click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
     "--protocol",
+    type=click.Choice(["honest", "paper"]),
     default="honest",
     show_default=True,
     help="honest, or paper: the settings of the authors' code, as far as they can be had.",
 )
 @click.option("--peers-dir", type=_PATH, help="Parameters of NIQE and IL-NIQE; by default peers in --data-root.")
-@click.option("--preset", help="default or paper; by default what the protocol says.")
+@click.option("--preset", type=click.Choice(["default", "paper"]), help="By default what the protocol says.")
 @click.option("--backbone", help="timm model name.")
 @click.option("--weights", type=_PATH, help="Weight file for the backbone.")
 def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seeds: int, **options: Any) -> None:
@@ -247,12 +253,27 @@ def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seed
     Example:
       ssiqa reproduce table1 --data-root databases/ --tasks livec-koniq10k --seeds 3
     """
+    from ssiqa.protocol.reproduce import NothingToRun
     from ssiqa.protocol.reproduce import reproduce as run
     from ssiqa.protocol.tasks import find_task, tables_of
 
-    chosen = None if tasks is None else [find_task(name.strip()).name for name in tasks.split(",")]
-    for name in tables_of(chosen) if table == "all" else [table]:
-        click.echo(run(name, data_root, output, tasks=chosen, seeds=seeds, **options))
+    if options["protocol"] == "paper" and options["preset"] == "default":
+        raise SsiqaError("--protocol paper is of --preset paper; leave out --preset, or take --protocol honest.")
+    names = None if tasks is None else [name.strip() for name in tasks.split(",")]
+    if names and not all(names):
+        raise SsiqaError(f"--tasks {tasks!r} has an empty name; write names of tasks with one comma between two.")
+    chosen = None if names is None else [find_task(name).name for name in names]
+    tables = tables_of(chosen) if table == "all" else [table]
+    without: list[NothingToRun] = []
+    for name in tables:
+        try:
+            click.echo(run(name, data_root, output, tasks=chosen, seeds=seeds, **options))
+        except NothingToRun as error:
+            without.append(error)
+    if len(without) == len(tables):
+        raise without[0]
+    for reason in without:
+        click.echo(f"ssiqa: {reason}", err=True)
 
 
 @main.command()

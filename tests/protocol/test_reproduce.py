@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from pipeline.conftest import settings, texture, weights, write_photo
+from scipy import stats
 from scipy.io import savemat
 
 import ssiqa
+from ssiqa.cli import main
 from ssiqa.config import make_config
 from ssiqa.data import read_image
 from ssiqa.errors import SsiqaError
@@ -21,6 +26,8 @@ from ssiqa.files import to_json
 from ssiqa.protocol import reproduce as module
 from ssiqa.protocol import summary
 from ssiqa.protocol.authors import DIFFERENCES, Authors
+from ssiqa.protocol.database import Database
+from ssiqa.protocol.honest import Honest
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import Peer
 from ssiqa.protocol.published import PUBLISHED
@@ -46,8 +53,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = []
     for number in range(20):
         write_photo(root / f"koniq10k/1024x768/{number}.png", texture(100 + number, (number % 5) * 0.7))
-        rows.append([f"{number}.png", 4.5 - 0.7 * (number % 5)])
-    table(root / "koniq10k/koniq10k_scores_and_distributions.csv", [["image_name", "MOS"], *rows])
+        rows.append([f"{number}.png", 4.5 - 0.7 * (number % 5), 80 - 15 * (number % 5)])
+    table(root / "koniq10k/koniq10k_scores_and_distributions.csv", [["image_name", "MOS", "MOS_zscore"], *rows])
     return root
 
 
@@ -71,6 +78,11 @@ def test_every_seed_is_reported_and_none_repeated(
     assert peer.endswith("| 0.145 |")
     assert "| NIQE | not run: why |" in text
     assert "MOS and Image attribute scores.xlsx" in text
+    with (tmp_path / "table1/summary.csv").open() as file:
+        together = {(row["variant"], row["figure"]): row for row in csv.DictReader(file)}
+    assert {figure for variant, figure in together if variant == "PIQE"} == {"plcc", "srcc", "krcc"}
+    assert f"| {float(together['ssiqa', 'krcc']['mean']):.3f} ± {float(together['ssiqa', 'krcc']['std']):.3f} |" in text
+    assert together["ssiqa", "gain_srcc"]["seeds"] == "2"
     with (tmp_path / "table1/results.csv").open() as file:
         lines = list(csv.DictReader(file))
     rows = [row for row in lines if (row["by"], row["variant"]) == ("ssiqa", "ssiqa")]
@@ -79,6 +91,7 @@ def test_every_seed_is_reported_and_none_repeated(
     assert [row["seed"] for row in rows] == ["0", "1"]
     assert rows[0]["srcc"] != rows[1]["srcc"]
     kept = json.loads((tmp_path / "table1/results.json").read_text())
+    assert len(kept["summary"]) == len(together)
     assert kept["missing"].keys() == {"NIQE", "spaq-livefb"}
     assert {row["task"] for row in kept["published"]} == {"livec-koniq10k", "spaq-livefb"}
     # B's test part was never seen.
@@ -186,15 +199,79 @@ def test_the_authors_settings(data_root: Path, settings: dict[str, Any], tmp_pat
     assert outcome["plcc"] != ssiqa.evaluate(ssiqa.load(folder / "run/student.pt"), folder / "test").plcc
 
 
-def test_width_by_the_size_of_a(data_root: Path) -> None:
-    livec = find_task("livec-koniq10k").read(data_root)[0]
-    many = livec.take(np.arange(2501) % 20)
-    assert Authors().settings(livec, "livec")["gamma"] == 1e-3
-    assert Authors().settings(many, "tid2013")["gamma"] == 1e-4
-    assert Authors().settings(livec, "csiq")["short_side"] == 512
+def test_width_by_the_size_of_a() -> None:
+    assert Authors().settings(20, "livec")["gamma"] == 1e-3
+    assert Authors().settings(2501, "tid2013")["gamma"] == 1e-4
+    assert Authors().settings(20, "csiq")["short_side"] == 512
     for phase in ("teacher", "student"):
-        schedule, paper = Authors().settings(livec, "livec")[phase], getattr(make_config("paper"), phase)
+        schedule, paper = Authors().settings(20, "livec")[phase], getattr(make_config("paper"), phase)
         assert schedule == replace(paper, crops=10, weight_decay=0.05, clip=5.0)
+
+
+def test_the_size_of_a_is_that_after_the_split(
+    data_root: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one database's 20 photos 4 are to test and a quarter of the others is A."""
+    asked: list[int] = []
+
+    class Watched(Honest):
+        def settings(self, images: int, reader: str) -> dict[str, Any]:
+            asked.append(images)
+            return {}
+
+    def stopped(*arguments: Any, **options: Any) -> None:
+        raise SsiqaError("far enough")
+
+    monkeypatch.setitem(module.PROTOCOLS, "paper", Watched())
+    monkeypatch.setattr(module, "adapt", stopped)
+    with pytest.raises(SsiqaError, match="far enough"):
+        reproduce("table2", data_root, tmp_path, tasks=["livec-livec"], seeds=1, protocol="paper", **settings)
+    assert asked[-1] == 4
+
+
+def test_resized_pictures_are_of_their_source(tmp_path: Path) -> None:
+    """Kept by size and source, as PNG, or of SPAQ as JPEG; made again they are the same database."""
+    for number in range(2):
+        write_photo(tmp_path / f"spaq/{number}.png", texture(number, 0, size=(40, 60)))
+    names = ("0.png", "1.png")
+    spaq = Database("SPAQ", tmp_path / "spaq", names, np.arange(2.0), "mos", names, ("", ""))
+    found = Authors().prepared(spaq, "spaq", tmp_path / "kept")
+    assert found.root.name.startswith("512x384-")
+    assert found.images == ("0.png.jpg", "1.png.jpg")
+    assert read_image(found.root / "0.png.jpg").shape == (512, 384, 3)
+    before = found.digest
+    (found.root / "0.png.jpg").unlink()
+    assert Authors().prepared(spaq, "spaq", tmp_path / "kept").digest == before
+    assert Authors().prepared(spaq, "livefb", tmp_path / "kept").images == ("0.png.png", "1.png.png")
+    os.utime(tmp_path / "spaq/1.png", (1, 1))
+    assert Authors().prepared(spaq, "spaq", tmp_path / "kept").root != found.root
+
+
+def test_labels_of_the_authors(data_root: Path) -> None:
+    koniq = find_task("livec-koniq10k").read(data_root)[1]
+    assert max(koniq.labels) == 4.5
+    assert max(Authors().labelled(koniq, "koniq10k").labels) == 80
+    assert Authors().labelled(koniq, "livec") is koniq
+
+
+@pytest.mark.parametrize(("count", "kind"), [(1, None), (4, "t"), (10, "bootstrap")])
+def test_seeds_together(count: int, kind: str | None, tmp_path: Path) -> None:
+    values = np.linspace(0.5, 0.8, count)
+    outcomes = [Outcome("table4", "kadid10k-tid2013*", "SS-IQA", seed, v, v, v / 2) for seed, v in enumerate(values)]
+    found = {one["figure"]: one for one in summary.aggregate(outcomes)}
+    assert found.keys() == {"plcc", "srcc", "krcc"}
+    assert found["krcc"]["mean"] == pytest.approx(values.mean() / 2)
+    assert (found["srcc"]["seeds"], found["srcc"]["interval"]) == (count, kind)
+    if kind == "t":
+        expected = stats.t.interval(0.95, count - 1, values.mean(), stats.sem(values))
+        assert [found["srcc"]["low"], found["srcc"]["high"]] == pytest.approx(expected)
+    if kind == "bootstrap":
+        assert 0.5 < found["srcc"]["low"] < values.mean() < found["srcc"]["high"] < 0.8
+    text = summary.write(tmp_path, "table4", ["kadid10k-tid2013*"], outcomes, {}, ())
+    assert "| 0.940 ± 0.030 |" in text  # the paper's
+    with (tmp_path / "results.csv").open() as file:
+        paper = [row for row in csv.DictReader(file) if row["by"] == "paper"]
+    assert [row["srcc_std"] for row in paper] == ["0.047", "0.054", "0.042", "0.03"]
 
 
 def test_tables_name_what_the_paper_reports() -> None:
@@ -237,6 +314,58 @@ def test_one_database_becomes_labelled_and_unlabelled(data_root: Path) -> None:
     assert [len(part.images) for part in parts] == [4, 12, 4]
     assert len({image for part in parts for image in part.images}) == 20
     assert parts != task.split(*task.read(data_root), seed=2)
+
+
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["reproduce", *(str(argument) for argument in arguments)])
+
+
+def test_what_cannot_run_is_said_and_exits_with_2(data_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    cases: list[tuple[tuple[object, ...], str]] = [
+        (("table3", "--data-root", tmp_path / "none"), f"{tmp_path / 'none'} is no folder"),
+        (("table3", "--data-root", tmp_path / "file"), f"{tmp_path / 'file'} is no folder"),
+        (
+            ("table3", "--data-root", tmp_path / "empty"),
+            "No task of table3 can run, because .* has no folder live or csiq",
+        ),
+        (
+            ("all", "--data-root", tmp_path / "empty"),
+            "No task of table1 can run, because .* has no folder live or csiq",
+        ),
+        (("table9", "--data-root", data_root), "'table9' is not one of"),
+        (("table1", "--data-root", data_root, "--protocol", "mine"), "'mine' is not one of"),
+        (("table1", "--data-root", data_root, "--preset", "mine"), "'mine' is not one of"),
+        (
+            ("table1", "--data-root", data_root, "--protocol", "paper", "--preset", "default"),
+            "--protocol paper is of --preset paper; leave out --preset",
+        ),
+        (("table1", "--data-root", data_root, "--tasks", "livec-koniq10k,"), "'livec-koniq10k,' has an empty name"),
+        (("table1", "--data-root", tmp_path / "empty", "--weights", "none.pt"), "No weight file at .*none.pt"),
+    ]
+    for arguments, said in cases:
+        result = command(*arguments, "-o", out)
+        assert result.exit_code == 2, result.output
+        assert re.search(said, result.output), result.output
+        assert "| task |" not in result.output
+        assert not out.exists()
+    result = command("table3", "--data-root", data_root, "-o", tmp_path / "file")
+    assert (result.exit_code, result.output) == (
+        2,
+        f"ssiqa: {tmp_path / 'file'} is a file; choose another output folder.\n",
+    )
+
+
+def test_a_database_that_cannot_be_read_is_nothing_to_run(tmp_path: Path) -> None:
+    (tmp_path / "live").mkdir()
+    (tmp_path / "csiq").mkdir()
+    with pytest.raises(
+        module.NothingToRun, match=r"No task of table3 can run. .*live lacks dmos_realigned.mat, refnames"
+    ):
+        reproduce("table3", tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_there_is_not_is_named(tmp_path: Path) -> None:

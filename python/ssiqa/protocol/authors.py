@@ -8,6 +8,7 @@ differs all the same is said beneath each table, by :data:`DIFFERENCES`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from ssiqa.profile import Profile
 from ssiqa.progress import Task
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.honest import Honest, config_of
+from ssiqa.protocol.readers import read_koniq10k
 from ssiqa.results import Adaptation
 from ssiqa.run import Run
 
@@ -47,6 +49,9 @@ DIFFERENCES = (
     "of more crops than memory holds kernels of, the regression keeps 2,048 centres (Nystrom), where theirs is exact",
     "crops are cut from images of 384 pixels on their shorter side (LIVE and CSIQ 512), where theirs are cut from what "
     "the database holds or the fixed size",
+    "SPAQ is resized and kept as JPEG of quality 75, as their script for it does; of their loaders one reads what it "
+    "made, and those for adaptation read the folder that it was made from",
+    "images are resized by torch, where theirs are by Pillow",
     "figures on A are the exported scorers', which look at a fixed grid of crops",
     "means are over all seeds, where theirs are over the better half",
 )
@@ -58,7 +63,11 @@ GAMMA, GAMMA_OF_MANY, ALPHA = 1e-3, 1e-4, 1.0
 taken to run; and the penalty."""
 
 SIZES = {"koniq10k": (512, 384), "spaq": (512, 384), "livefb": (512, 512)}
-"""Height and width to which their code resizes; that the square is LIVEFB's is our reading."""
+"""Height and width to which their code resizes, SPAQ in a script of its own."""
+
+_JPEG = ("spaq",)
+_QUALITY = 75
+"""What that script keeps as JPEG, at Pillow's default."""
 
 SHORT_SIDE = {"live": 512, "csiq": 512}
 """Of most of the images, where it is not the preset's."""
@@ -69,32 +78,40 @@ class Authors(Honest):
 
     footnotes = ("The authors' settings, but for these differences:", "", *(f"- {line}" for line in DIFFERENCES))
 
+    def labelled(self, database: Database, reader: str) -> Database:
+        """KonIQ-10k by its MOS from z-scores."""
+        return read_koniq10k(database.root, "MOS_zscore") if reader == "koniq10k" else database
+
     def prepared(self, database: Database, reader: str, kept: Path) -> Database:
         """Resized to the fixed size, if it has one; pictures that are there already are not made again."""
         if reader not in SIZES:
             return database
-        images = tuple(f"{image}.png" for image in database.images)
+        ending, quality = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]) if reader in _JPEG else (".png", [])
+        images = tuple(f"{image}{ending}" for image in database.images)
+        root = kept / f"{SIZES[reader][0]}x{SIZES[reader][1]}-{database.digest[:12]}"
 
         def resize(names: tuple[str, str]) -> None:
-            if (kept / names[1]).is_file():
+            if (root / names[1]).is_file():
                 return
             pixels = torch.from_numpy(read_image(database.root / names[0])).permute(2, 0, 1)[None].float()
             resized = interpolate(pixels, size=SIZES[reader], mode="bilinear", antialias=True).round()
-            _, png = cv2.imencode(".png", resized[0].byte().permute(1, 2, 0).numpy()[..., ::-1])
-            with written_beside(kept / names[1]) as beside:
-                beside.write_bytes(png.tobytes())
+            _, encoded = cv2.imencode(ending, resized[0].byte().permute(1, 2, 0).numpy()[..., ::-1], quality)
+            with written_beside(root / names[1]) as beside:
+                beside.write_bytes(encoded.tobytes())
+                time = (database.root / names[0]).stat().st_mtime_ns
+                os.utime(beside, ns=(time, time))  # made again it is the same image
 
         pairs = list(zip(database.images, images, strict=True))
         with Task(f"Resizing {database.name}", len(pairs)) as task, Lanes() as lanes:
             for _ in task.each(lanes.map(resize, pairs)):
                 pass
-        return replace(database, root=kept, images=images)
+        return replace(database, root=root, images=images)
 
-    def settings(self, source: Database, reader: str) -> dict[str, Any]:
+    def settings(self, images: int, reader: str) -> dict[str, Any]:
         paper = make_config("paper")
         assert paper.student is not None, "the paper's is trained"
         trained: dict[str, Any] = {"crops": paper.weak_crops, "weight_decay": WEIGHT_DECAY, "clip": CLIP}
-        crops = paper.weak_crops * (1 - paper.holdout) * len(source.images)
+        crops = paper.weak_crops * (1 - paper.holdout) * images
         return {
             "preset": "paper",
             "queries": QUERIES,

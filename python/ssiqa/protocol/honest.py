@@ -29,12 +29,16 @@ class Honest:
 
     footnotes: tuple[str, ...] = ()
 
+    def labelled(self, database: Database, reader: str) -> Database:
+        """The database, of that reader's name, with the labels that all are measured against."""
+        return database
+
     def prepared(self, database: Database, reader: str, kept: Path) -> Database:
         """The database, of that reader's name, as runs see it; what is made of it is kept in a folder."""
         return database
 
-    def settings(self, source: Database, reader: str) -> dict[str, Any]:
-        """Settings of a run with this A, of that reader's name, where the caller says nothing else."""
+    def settings(self, images: int, reader: str) -> dict[str, Any]:
+        """Settings of a run with an A of so many images, of that reader's name, where the caller says nothing else."""
         return {}
 
     def measured(self, run: Adaptation, test: Path, settings: Mapping[str, Any]) -> list[Evaluation]:

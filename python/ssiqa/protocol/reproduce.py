@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -15,17 +15,22 @@ from ssiqa.errors import DataError, SsiqaError
 from ssiqa.files import read_json, to_json, write_json
 from ssiqa.material import fingerprints
 from ssiqa.metrics import agreement
+from ssiqa.models import build_model
 from ssiqa.protocol import summary
 from ssiqa.protocol.authors import Authors
 from ssiqa.protocol.honest import Honest, config_of
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import open_peers, score_database
-from ssiqa.protocol.tasks import TABLES, Parts, find_task
+from ssiqa.protocol.tasks import TABLES, Parts, Task, find_task
 from ssiqa.run import CHECKPOINTS, begin_with, identity_of, of_phase_0
 from ssiqa.version import __version__
 
 RESULT = "result.json"
 PROTOCOLS: dict[str, Honest] = {"honest": Honest(), "paper": Authors()}
+
+
+class NothingToRun(DataError):
+    """Of a table's tasks none has its databases."""
 
 
 def reproduce(
@@ -43,8 +48,9 @@ def reproduce(
 
     A run that was interrupted goes on; what is finished is not repeated. Rows that differ in what comes after phase 0
     share its teacher, seed by seed. Decoded photos are kept until the table is finished, unless ``cache_dir`` says
-    where they stay. ``results.json`` and ``results.csv`` hold every seed beside what the paper reports, ``results.md``
-    the summary that is returned.
+    where they stay. ``results.json`` and ``results.csv`` hold every seed beside what the paper reports,
+    ``summary.csv`` (and ``results.json``, too) what the seeds of a row have in common, and ``results.md`` the summary
+    that is returned.
 
     Args:
         table: ``"table1"`` to ``"table6"``.
@@ -64,7 +70,8 @@ def reproduce(
         The table as Markdown. Rows whose databases, parameters or packages are missing say which.
 
     Raises:
-        SsiqaError: No such table, task or protocol, or a run fails.
+        SsiqaError: No such table, task, protocol, setting or weight file, or a run fails.
+        NothingToRun: None of the tasks has its databases in ``data_root``.
     """
     if table not in TABLES:
         raise SsiqaError(f"No table {table!r}; there are: {', '.join(TABLES)}.")
@@ -77,31 +84,44 @@ def reproduce(
         wanted = tuple(task for task in there if task in chosen)
         if not wanted:
             raise SsiqaError(f"{table} has none of these tasks; it has: {', '.join(task.name for task in there)}.")
-    place = Path(output_dir)
+    place, data = Path(output_dir), Path(data_root)
+    if place.exists() and not place.is_dir():
+        raise SsiqaError(f"{place} is a file; choose another output folder.")
     own_cache = place / "cache"
     given = {"cache_dir": own_cache} | {name: value for name, value in settings.items() if value is not None}
+
+    def settings_of(images: int, reader: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        return {**TABLES[table].settings, **how.settings(images, reader), **given, **changes}
+
+    configs = [config_of(settings_of(1, wanted[0].source, changes)) for changes in TABLES[table].variants.values()]
+    if weights := configs[0].weights:  # seen before anything is read
+        build_model(configs[0].backbone, Path(weights))
+    _see_folders(table, wanted, data)
     teachers: dict[str, Path] = {}
     results = place / (table if protocol == "honest" else f"{table}-{protocol}")
     outcomes: list[Outcome] = []
-    peers, missing = open_peers(Path(peers_dir or Path(data_root) / "peers")) if TABLES[table].peers else ({}, {})
+    peers, missing = open_peers(Path(peers_dir or data / "peers")) if TABLES[table].peers else ({}, {})
+    unread: dict[str, str] = {}
 
     def write() -> str:
-        return summary.write(results, table, [task.name for task in wanted], outcomes, missing, how.footnotes)
+        why = missing | unread
+        return summary.write(results, table, [task.name for task in wanted], outcomes, why, how.footnotes)
 
     for task in wanted:
         try:
-            source, target = task.read(Path(data_root))
+            source, target = task.read(data)
         except DataError as error:
-            missing[task.name] = str(error)
+            unread[task.name] = str(error)
             continue
-        common = {**TABLES[table].settings, **how.settings(source, task.source), **given}
+        source, target = how.labelled(source, task.source), how.labelled(target, task.target)
         seen_a = how.prepared(source, task.source, place / "resized" / task.source)
         seen_b = how.prepared(target, task.target, place / "resized" / task.target)
         for variant, changes in TABLES[table].variants.items():
             for seed in range(seeds):
                 folder = results / task.name.replace("*", "-common") / _folder_name(variant) / f"seed-{seed}"
-                row, run = (table, task.name, variant, seed), {**common, **changes, "seed": seed}
-                outcomes.append(_run(folder, row, task.split(seen_a, seen_b, seed), how, run, teachers))
+                parts = task.split(seen_a, seen_b, seed)
+                run = settings_of(len(parts.labeled.images), task.source, changes) | {"seed": seed}
+                outcomes.append(_run(folder, (table, task.name, variant, seed), parts, how, run, teachers))
                 write()
         for name, peer in peers.items():
             try:  # all seeds or none: an image without score would leave out the seeds that test on it
@@ -114,9 +134,23 @@ def reproduce(
                     Outcome(table, task.name, name, seed, of.plcc, of.srcc, of.krcc) for seed, of in enumerate(found)
                 ]
             write()
+    if len(unread) == len(wanted):
+        raise NothingToRun(f"No task of {table} can run. {' '.join(dict.fromkeys(unread.values()))}")
     if given["cache_dir"] == own_cache:
         shutil.rmtree(own_cache, ignore_errors=True)
     return write()
+
+
+def _see_folders(table: str, tasks: Sequence[Task], data: Path) -> None:
+    """See that some task has folders for its databases: otherwise that is said once, not for each."""
+    if not data.is_dir():
+        raise NothingToRun(f"{data} is no folder; name the one that holds the unpacked archives: live, csiq, ...")
+    absent = [name for task in tasks for name in (task.source, task.target) if not (data / name).is_dir()]
+    if all(task.source in absent or task.target in absent for task in tasks):
+        raise NothingToRun(
+            f"No task of {table} can run, because {data} has no folder {' or '.join(dict.fromkeys(absent))}; unpack "
+            "the archives there, each into a folder of that name."
+        )
 
 
 def _run(

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from ssiqa.bootstrap import MINIMUM_GROUPS, Groups
+from ssiqa.bootstrap import CONFIDENCE, MINIMUM_GROUPS, Groups
 from ssiqa.files import write_json, write_text
 from ssiqa.metrics import figure
 from ssiqa.protocol.outcome import Outcome
@@ -28,7 +29,7 @@ def write(
     missing: Mapping[str, str],
     footnotes: Sequence[str],
 ) -> str:
-    """Write ``results.json``, ``results.csv`` and ``results.md`` to ``place``; the last is returned.
+    """Write ``results.json``, ``results.csv``, ``summary.csv`` and ``results.md`` to ``place``; the last is returned.
 
     Args:
         place: A folder.
@@ -40,51 +41,122 @@ def write(
     """
     published = [row for row in PUBLISHED[table] if row.task in tasks]
     rows = [asdict(outcome) for outcome in outcomes]
+    together = aggregate(outcomes)
     write_json(
         place / "results.json",
-        {"outcomes": rows, "published": [asdict(row) for row in published], "missing": dict(missing)},
+        {
+            "outcomes": rows,
+            "summary": together,
+            "published": [asdict(row) for row in published],
+            "missing": dict(missing),
+        },
     )
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["by", *Outcome.__dataclass_fields__], extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({"by": "ssiqa", **row} for row in rows)
-    writer.writerows({"by": "paper", "table": table, **asdict(row)} for row in published)
-    write_text(place / "results.csv", text.getvalue())
-    lines = [*_runs(outcomes, published, missing), *_beside(outcomes, published)]
+    of_paper = [{"by": "paper", "table": table, **asdict(row)} for row in published]
+    spreads = [name for name in Published.__dataclass_fields__ if name.endswith("_std")]
+    columns = ["by", *Outcome.__dataclass_fields__, *spreads]
+    write_text(place / "results.csv", _csv(columns, [*({"by": "ssiqa", **row} for row in rows), *of_paper]))
+    write_text(place / "summary.csv", _csv(SUMMARY, together))
+    undone = sum(outcome.undone or 0 for outcome in outcomes)
+    lines = [*_runs(together, published, missing, undone), *_beside(together, published)]
     summary = "\n".join([*lines, *(["", *footnotes] if footnotes else [])]) + "\n"
     write_text(place / "results.md", summary)
     return summary
 
 
-def _runs(outcomes: list[Outcome], published: Sequence[Published], missing: Mapping[str, str]) -> Iterator[str]:
+FIGURES = (
+    *("plcc", "srcc", "krcc", "teacher_plcc", "teacher_srcc", "teacher_krcc"),
+    *("a_plcc", "a_srcc", "a_teacher_plcc", "a_teacher_srcc"),
+)
+GAIN = "gain_srcc"
+SUMMARY = ("task", "variant", "figure", "seeds", "mean", "std", "median", "low", "high", "interval")
+
+
+def aggregate(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """What the seeds of each row have in common: for each figure that it has a dictionary with the keys ``SUMMARY``.
+
+    ``gain_srcc`` is of student less teacher, seed by seed. ``low`` and ``high`` are the ends of the 95 % interval of
+    the mean, by ``interval``: ``"bootstrap"``, or of fewer than ten seeds ``"t"``, Student's; None of a single seed or
+    of equal ones. Where a figure is undefined for a seed, all are NaN.
+    """
+    rows: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        rows.setdefault((outcome.task, outcome.variant), []).append(outcome)
+    found = []
+    for (task, variant), of in rows.items():
+        figures = {name: np.array([getattr(one, name) for one in of]) for name in FIGURES if _has(of, name)}
+        if "teacher_srcc" in figures:
+            figures[GAIN] = figures["srcc"] - figures["teacher_srcc"]
+        found += [
+            {"task": task, "variant": variant, "figure": name, "seeds": len(of), **_together(values)}
+            for name, values in figures.items()
+        ]
+    return found
+
+
+def _has(of: Sequence[Outcome], name: str) -> bool:
+    """Peers have no teacher, and nothing on A."""
+    return all(getattr(one, name) is not None for one in of)
+
+
+def _together(values: NDArray[np.float64]) -> dict[str, Any]:
+    low = high = interval = None
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    if len(values) > 1 and np.ptp(values) > 0:  # neither equal nor undefined
+        if len(values) < MINIMUM_GROUPS:
+            reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * spread / np.sqrt(len(values))
+            low, high, interval = float(np.mean(values) - reach), float(np.mean(values) + reach), "t"
+        else:
+            resampled = Groups(np.arange(len(values))).interval(lambda rows: float(values[rows].mean()))
+            low, high, interval = resampled.low, resampled.high, "bootstrap"
+    middle = {"mean": float(np.mean(values)), "std": spread, "median": float(np.median(values))}
+    return {**middle, "low": low, "high": high, "interval": interval}
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _runs(
+    together: Sequence[Mapping[str, Any]], published: Sequence[Published], missing: Mapping[str, str], undone: int
+) -> Iterator[str]:
     """Every row that was run, over its seeds."""
-    paper = {(row.task, row.variant): f"{row.srcc:.3f}" for row in published if row.srcc is not None}
-    yield "SRCC on the test part of B over all seeds: mean ± standard deviation, median, and of ten seeds or more the "
-    yield "95 % bootstrap interval of the mean."
+    paper = {
+        (row.task, row.variant): f"{row.srcc:.3f}" + (f" ± {row.srcc_std:.3f}" if row.srcc_std is not None else "")
+        for row in published
+        if row.srcc is not None
+    }
+    yield "SRCC on the test part of B over all seeds: mean ± standard deviation, median, and the 95 % interval of the"
+    yield f"mean, by bootstrap of {MINIMUM_GROUPS} seeds or more and by Student's t of fewer; PLCC and KRCC likewise."
     yield ""
-    yield "| task | row | seeds | teacher | student | median | interval | gain, paired | PLCC | A's hold-out | paper |"
-    yield "|---|---|---:|---:|---:|---:|---|---|---:|---:|---:|"
-    for (task, variant), of in _by_row(outcomes).items():
-        srcc, plcc, teacher = (_values(of, name) for name in ("srcc", "plcc", "teacher_srcc"))
+    head = (
+        "task | row | seeds | teacher | student | median | interval | gain, paired | PLCC | KRCC | A's hold-out | paper"
+    )
+    yield f"| {head} |"
+    yield "|---|---|---:|---:|---:|---:|---|---|---:|---:|---:|---:|"
+    for (task, variant), of in _by_row(together).items():
         before, gain, on_a = "", "", ""
-        if len(teacher):
-            before, gain = _spread(teacher), f"{figure(np.mean(srcc - teacher), '+.3f')} {_interval(srcc - teacher)}"
-            on_a = figure(np.mean(_values(of, "a_srcc")))
+        if GAIN in of:
+            before, on_a = _spread(of["teacher_srcc"]), figure(of["a_srcc"]["mean"])
+            gain = f"{figure(of[GAIN]['mean'], '+.3f')} {_interval(of[GAIN])}"
         yield (
-            f"| {task} | {variant} | {len(of)} | {before} | {_spread(srcc)} | {figure(np.median(srcc))} "
-            f"| {_interval(srcc)} | {gain} | {figure(np.mean(plcc))} | {on_a} "
-            f"| {paper.get((task, 'SS-IQA' if variant == OURS else variant), '')} |"
+            f"| {task} | {variant} | {of['srcc']['seeds']} | {before} | {_spread(of['srcc'])} "
+            f"| {figure(of['srcc']['median'])} | {_interval(of['srcc'])} | {gain} | {_spread(of['plcc'])} "
+            f"| {_spread(of['krcc'])} | {on_a} | {paper.get((task, 'SS-IQA' if variant == OURS else variant), '')} |"
         )
     for name, why in missing.items():
-        yield f"| {name} | not run: {why} | | | | | | | | | |"
-    if undone := sum(outcome.undone or 0 for outcome in outcomes):
+        yield f"| {name} | not run: {why} |" + " |" * 10
+    if undone:
         yield ""
         yield f"In {undone} phases of these runs the guard let not all of the change stand."
 
 
-def _beside(outcomes: list[Outcome], published: Sequence[Published]) -> Iterator[str]:
+def _beside(together: Sequence[Mapping[str, Any]], published: Sequence[Published]) -> Iterator[str]:
     """The paper's rows and the means of ours, on A and on B, as the paper prints them."""
-    ours = _by_row(outcomes)
+    ours = _by_row(together)
     columns = list(dict.fromkeys([*(row.task for row in published), *(task for task, _ in ours)]))
     if not columns:
         return
@@ -96,8 +168,8 @@ def _beside(outcomes: list[Outcome], published: Sequence[Published]) -> Iterator
             if getattr(row, srcc) is not None
         }
         for (task, variant), of in ours.items():
-            if len(values := _values(of, srcc)):
-                cells["ssiqa", variant, task] = f"{figure(np.mean(_values(of, plcc)))} / {figure(np.mean(values))}"
+            if srcc in of:
+                cells["ssiqa", variant, task] = f"{figure(of[plcc]['mean'])} / {figure(of[srcc]['mean'])}"
         yield ""
         yield f"PLCC / SRCC on {part}, as the paper reports it, and the means of this package."
         yield ""
@@ -107,25 +179,17 @@ def _beside(outcomes: list[Outcome], published: Sequence[Published]) -> Iterator
             yield f"| {by} | {variant} | " + " | ".join(cells.get((by, variant, task), "") for task in columns) + " |"
 
 
-def _values(of: Sequence[Outcome], name: str) -> NDArray[np.float64]:
-    """A figure of each seed; empty for peers, which have no teacher and nothing on A."""
-    return np.array([value for outcome in of if (value := getattr(outcome, name)) is not None], dtype=np.float64)
-
-
-def _by_row(outcomes: list[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
-    rows: dict[tuple[str, str], list[Outcome]] = {}
-    for outcome in outcomes:
-        rows.setdefault((outcome.task, outcome.variant), []).append(outcome)
+def _by_row(together: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, Mapping[str, Any]]]:
+    rows: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for one in together:
+        rows.setdefault((one["task"], one["variant"]), {})[one["figure"]] = one
     return rows
 
 
-def _spread(values: Any) -> str:
-    deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 and np.isfinite(values).all() else ""
-    return figure(np.mean(values)) + deviation
+def _spread(of: Mapping[str, Any]) -> str:
+    known = of["std"] is not None and np.isfinite(of["std"])
+    return figure(of["mean"]) + (f" ± {of['std']:.3f}" if known else "")
 
 
-def _interval(values: Any) -> str:
-    if len(values) < MINIMUM_GROUPS or not np.isfinite(values).all() or np.ptp(values) == 0:
-        return ""
-    found = Groups(np.arange(len(values))).interval(lambda rows: float(values[rows].mean()))
-    return f"[{found.low:.3f}, {found.high:.3f}]"
+def _interval(of: Mapping[str, Any]) -> str:
+    return "" if of["low"] is None else f"[{of['low']:.3f}, {of['high']:.3f}]"
