@@ -107,6 +107,12 @@ def test_every_seed_is_reported_and_none_repeated(
     assert reproduce("table1", data_root, tmp_path, **options) == text
     with pytest.raises(SsiqaError, match=r"holds a run of other settings, .* \(not the same: settings\)"):
         reproduce("table1", data_root, tmp_path, **{**options, "weak_crops": 1})
+    image = data_root / "koniq10k/1024x768/0.png"
+    times = image.stat().st_atime_ns, image.stat().st_mtime_ns
+    os.utime(image, (1, 1))  # as another archive would have it
+    with pytest.raises(SsiqaError, match=r"not the same: images"):
+        reproduce("table1", data_root, tmp_path, **options)
+    os.utime(image, ns=times)
     monkeypatch.setattr(module, "__version__", "0.0")
     with pytest.raises(SsiqaError, match=r"not the same: version"):
         reproduce("table1", data_root, tmp_path, **options)
@@ -329,11 +335,11 @@ def test_what_cannot_run_is_said_and_exits_with_2(data_root: Path, tmp_path: Pat
         (("table3", "--data-root", tmp_path / "file"), f"{tmp_path / 'file'} is no folder"),
         (
             ("table3", "--data-root", tmp_path / "empty"),
-            "No task of table3 can run, because .* has no folder live or csiq",
+            "No task of table3 can run, because .* lacks the folders live, csiq",
         ),
         (
             ("all", "--data-root", tmp_path / "empty"),
-            "No task of table1 can run, because .* has no folder live or csiq",
+            "No task of table1 can run, because .* lacks the folders live, csiq",
         ),
         (("table9", "--data-root", data_root), "'table9' is not one of"),
         (("table1", "--data-root", data_root, "--protocol", "mine"), "'mine' is not one of"),

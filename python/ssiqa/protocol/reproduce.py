@@ -148,8 +148,8 @@ def _see_folders(table: str, tasks: Sequence[Task], data: Path) -> None:
     absent = [name for task in tasks for name in (task.source, task.target) if not (data / name).is_dir()]
     if all(task.source in absent or task.target in absent for task in tasks):
         raise NothingToRun(
-            f"No task of {table} can run, because {data} has no folder {' or '.join(dict.fromkeys(absent))}; unpack "
-            "the archives there, each into a folder of that name."
+            f"No task of {table} can run, because {data} lacks the folders {', '.join(dict.fromkeys(absent))}; "
+            "unpack the archives there, each into a folder of that name."
         )
 
 
