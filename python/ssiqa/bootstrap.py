@@ -21,8 +21,8 @@ class Interval:
 
     Attributes:
         value: Of all photos; NaN where it is undefined.
-        low: Lower end of the 95 % bootstrap interval (percentiles, which hold less than that of few groups); NaN where the figure is undefined for half of the
-            resamples or more, such as correlations with few different labels.
+        low: Lower end of the 95 % bootstrap interval (percentiles, which hold less than that of few groups); NaN where
+            the figure is undefined for half of the resamples or more, such as correlations with few different labels.
         high: Its upper end.
     """
 

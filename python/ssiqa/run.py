@@ -52,8 +52,8 @@ class PhaseRecord:
         usual: What is to be expected of that where B is like A, None without KRR.
         label_srcc: On A's hold-out before the phase, of the labels that the teacher gives.
         regression_srcc: The same of the regression alone.
-        holdout_srcc: On A's hold-out after the phase, by what is seen of photos in the run. In phase 0 of an update that
-            of the first teacher of all runs, by which each of them is guarded.
+        holdout_srcc: On A's hold-out after the phase, by what is seen of photos in the run. In phase 0 of an update
+            it is that of the first teacher of all runs, by which each of them is guarded.
         step: Share of the phase's change that stands.
         seen: In phase 0 of an update, how many photos of B its teacher has learnt in earlier runs.
     """

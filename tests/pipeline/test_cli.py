@@ -86,7 +86,8 @@ def test_compare_takes_scorers_and_runs(adaptation: ssiqa.Adaptation, labeled: P
         (["adapt", "nowhere", "nowhere", "-o", "run"], "nowhere"),
         (["score", "nowhere.pt", "x.jpg"], "No scorer at nowhere.pt"),
         (["score", "nowhere.pt", "x.jpg", "--output", "scores.xls"], "must end in .csv or .json"),
-        (["adapt", ".", ".", "-o", "run", "--backbone", "no_such_net"], "no_such_net"),
+        (["adapt", "a", "b", "-o", "run", "--backbone", "no_such_net"], "no_such_net"),
+        (["adapt", ".", "b", "-o", "run"], "lies in ., where its exemplars would count as photos"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
