@@ -18,7 +18,7 @@ CENTRES = 1024
 """Photos that it consists of, at most: with 3,488 features each, 14 MB in a checkpoint, 28 MB in an exported file."""
 
 
-class Memory(NamedTuple):
+class Remembered(NamedTuple):
     """Rows that are centres of an earlier regression.
 
     Attributes:
@@ -30,20 +30,20 @@ class Memory(NamedTuple):
     photos: int
 
 
-NOTHING = Memory(0, 0)
+NOTHING = Remembered(0, 0)
 
 
-def centre_rows(count: int, memory: Memory, seed: int) -> NDArray[np.int64]:
-    """At most 1,024 of so many rows, in order, the last of which are a memory.
+def centre_rows(count: int, remembered: Remembered, seed: int) -> NDArray[np.int64]:
+    """At most 1,024 of so many rows, in order, the last of which are remembered.
 
-    It keeps the share of centres that the photos would have which it is left of, were they there (Vitter, "Random
+    Those keep the share of centres that the photos would have which they are left of, were they there (Vitter, "Random
     sampling with a reservoir", 1985): so that each of many updates counts by its photos, and none fades because it was
     long ago.
     """
-    random, others = check_random_state(seed), count - memory.rows
-    share = memory.photos / max(1, others + memory.photos)
-    kept = min(memory.rows, max(round(CENTRES * share), CENTRES - others))
-    chosen = some_rows(others, CENTRES - kept, random), others + some_rows(memory.rows, kept, random)
+    random, others = check_random_state(seed), count - remembered.rows
+    share = remembered.photos / max(1, others + remembered.photos)
+    kept = min(remembered.rows, max(round(CENTRES * share), CENTRES - others))
+    chosen = some_rows(others, CENTRES - kept, random), others + some_rows(remembered.rows, kept, random)
     return np.concatenate(chosen)
 
 
@@ -78,7 +78,7 @@ class KernelHead(nn.Module):
         gamma: float,
         alpha: float,
         seed: int,
-        memory: Memory = NOTHING,
+        remembered: Remembered = NOTHING,
     ) -> KernelHead:
         """Learn targets, on at most 1,024 random rows as centres.
 
@@ -88,9 +88,9 @@ class KernelHead(nn.Module):
             gamma: Inverse squared width of the kernel.
             alpha: Penalty.
             seed: Of the choice of centres.
-            memory: The last of the rows.
+            remembered: The last of the rows.
         """
-        rows = centre_rows(len(features), memory, seed)
+        rows = centre_rows(len(features), remembered, seed)
         centres, mean = features[torch.from_numpy(rows).to(features.device)], targets.mean()
         weights = ridge.weigh(centres, features, targets - mean, gamma=gamma, alpha=alpha)
         return cls(centres, weights, gamma, float(mean))

@@ -15,7 +15,7 @@ from torch import Tensor
 from ssiqa import distill, holdout, kernels, trust
 from ssiqa.features import Views
 from ssiqa.guard import Verdict, stands
-from ssiqa.kernel_head import KernelHead, Memory
+from ssiqa.kernel_head import KernelHead, Remembered
 from ssiqa.learner import Learner
 from ssiqa.material import Material
 from ssiqa.neighbourhoods import neighbourhoods
@@ -136,8 +136,8 @@ def _head(
     seen: int = 0,
 ) -> KernelHead:
     features, left = (torch.cat(parts) for parts in zip(*learnt, *remembered, strict=True))
-    memory = Memory(sum(len(of_earlier) for _, of_earlier in remembered), seen)
-    return KernelHead.fit(features, left, gamma=gamma, alpha=alpha, seed=learner.config.seed, memory=memory)
+    last = Remembered(sum(len(of_earlier) for _, of_earlier in remembered), seen)
+    return KernelHead.fit(features, left, gamma=gamma, alpha=alpha, seed=learner.config.seed, remembered=last)
 
 
 def _settle(learner: Learner, student: KernelHead, unseen: Views, material: Material, floor: float) -> Verdict:

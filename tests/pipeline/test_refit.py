@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 import ssiqa
 from ssiqa import exemplars, gpu_nystrom, refit, ridge
 from ssiqa.gpu_ridge import GpuRidge
-from ssiqa.kernel_head import CENTRES, KernelHead, Memory, centre_rows
+from ssiqa.kernel_head import CENTRES, KernelHead, Remembered, centre_rows
 from ssiqa.krr import KernelRidge
 from ssiqa.models import build_model
 
@@ -298,18 +298,18 @@ def test_the_head_is_the_regression_that_was_fitted() -> None:
 
 def test_what_is_remembered_has_the_share_of_the_photos_it_is_left_of() -> None:
     """So that a run's photos fade as 1, 1/2, 1/3 over updates of one size, and not by a half each time."""
-    assert np.array_equal(centre_rows(1000, Memory(400, 900), 0), np.arange(1000))
+    assert np.array_equal(centre_rows(1000, Remembered(400, 900), 0), np.arange(1000))
     kept, photos = 0, 0
     for update in range(1, 5):
-        rows = centre_rows(1600 + 1500 + kept, Memory(kept, photos), seed=update)
+        rows = centre_rows(1600 + 1500 + kept, Remembered(kept, photos), seed=update)
         assert len(rows) == len(np.unique(rows)) == CENTRES
         remembered = rows[rows >= 3100]
         photos += 1500
         assert len(remembered) == pytest.approx(CENTRES * (photos - 1500) / (1600 + photos), abs=1)
         kept = len(remembered) + np.sum((rows >= 1600) & (rows < 3100))
-    assert len(centre_rows(10 + 2000, Memory(2000, 2000), 0)) == CENTRES
+    assert len(centre_rows(10 + 2000, Remembered(2000, 2000), 0)) == CENTRES
     # Few others leave room for more than the share.
-    assert len(centre_rows(10 + 1020, Memory(1020, 20), 0)) == CENTRES
+    assert len(centre_rows(10 + 1020, Remembered(1020, 20), 0)) == CENTRES
 
 
 def test_weights_that_cancel_leave_an_exact_score() -> None:

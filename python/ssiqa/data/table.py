@@ -102,10 +102,15 @@ def _cell(cells: list[str], position: int | None) -> str:
 def _image_path(cell: str, place: str) -> str:
     if not cell:
         raise DataError(f"{place} names no image: fill the cell or remove the row.")
-    windows = PureWindowsPath(cell)
-    if windows.anchor or ".." in windows.parts:
+    if leads_out(cell):
         raise DataError(f"{place} names {cell}, outside of the folder: give a path relative to the folder.")
-    return str(PurePosixPath(*windows.parts))
+    return str(PurePosixPath(*PureWindowsPath(cell).parts))
+
+
+def leads_out(image: str) -> bool:
+    """Whether a path, of whatever system, is not one into the folder that it is relative to."""
+    path = PureWindowsPath(image)
+    return bool(path.anchor) or ".." in path.parts
 
 
 def _label(cell: str, place: str) -> float:

@@ -7,12 +7,12 @@ import hashlib
 import io
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssiqa.data.table import LABELS_FILE
+from ssiqa.data.table import LABELS_FILE, leads_out
 from ssiqa.errors import DataError
 
 
@@ -104,9 +104,3 @@ class Database:
         table.writerow(["image", self.column, "group"])
         table.writerows(zip(self.images, self.labels.tolist(), self.groups, strict=True))
         return text.getvalue().encode("utf-8")
-
-
-def leads_out(image: str) -> bool:
-    """Whether a path, of whatever system, is not one into the folder that it is relative to."""
-    path = PureWindowsPath(image)
-    return bool(path.anchor) or ".." in path.parts

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.io import loadmat
 
+from ssiqa.data.table import leads_out
 from ssiqa.errors import DataError
-from ssiqa.protocol.database import Database, leads_out
+from ssiqa.protocol.database import Database
 
 logger = logging.getLogger("ssiqa")
 
