@@ -70,7 +70,7 @@ def agreement(scores: ArrayLike, labels: ArrayLike, logistic: int | None = None)
             there is none.
 
     Raises:
-        DataError: The lengths differ, a number is not finite, or the curve cannot be fitted.
+        DataError: The lengths differ, a number is not finite, or there are fewer photos than the curve has parameters.
 
     Example:
         >>> agreement([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).srcc
@@ -92,7 +92,8 @@ def evaluate(scorer: Scorer, labeled_dir: str | PathLike[str], *, logistic: int 
         logistic: As for :func:`agreement`; intervals are those of the one curve that fits all photos.
 
     Raises:
-        DataError: The folder, its labels or one of its photos cannot be used, or the curve cannot be fitted.
+        DataError: The folder, its labels or one of its photos cannot be used, or it has fewer photos than the curve has
+            parameters.
     """
     from ssiqa.data import read_labeled_folder
 
