@@ -13,7 +13,7 @@ def test_photos_like_those_of_a_are_covered_and_others_are_not() -> None:
     a, unseen, like, unlike = (rng.normal(shift, 1, (n, 5)) for shift, n in [(0, 300), (0, 200), (0, 200), (4, 200)])
     model = KernelRidge().fit(a, a[:, 0] + 0.1 * rng.normal(size=300))
     stds = [torch.from_numpy(model.predict(x, return_std=True)[1]) for x in (unseen, like, unlike)]
-    near, far = coverage(stds[1], stds[0]), coverage(stds[2], stds[0])
+    near, far = (coverage(of_b, stds[0], range(200)) for of_b in stds[1:])
     assert near is not None
     assert far is not None
     assert near.uncovered == pytest.approx(0.05, abs=0.05)
@@ -24,7 +24,7 @@ def test_photos_like_those_of_a_are_covered_and_others_are_not() -> None:
 
 
 def test_without_a_regression_nothing_is_said() -> None:
-    assert coverage(None, None) is None
+    assert coverage(None, None, []) is None
 
 
 @pytest.mark.parametrize(("holdout", "photos"), [(4, 5), (8, 5), (8, 100), (20, 20), (400, 5)])
@@ -34,7 +34,7 @@ def test_few_photos_are_no_reason_to_warn(holdout: int, photos: int) -> None:
     warned, shares, usual = [], [], 0.0
     for _ in range(500):
         of_b, of_a = (torch.from_numpy(rng.exponential(size=count)) for count in (photos, holdout))
-        found = coverage(of_b, of_a)
+        found = coverage(of_b, of_a, range(holdout))
         assert found is not None
         warned.append(found.is_low)
         shares.append(found.uncovered)
@@ -44,6 +44,24 @@ def test_few_photos_are_no_reason_to_warn(holdout: int, photos: int) -> None:
 
 
 def test_a_small_hold_out_tells_what_is_far_from_it() -> None:
-    found = coverage(torch.full((50,), 2.0).double(), torch.linspace(0.1, 1, 8).double())
+    found = coverage(torch.full((50,), 2.0).double(), torch.linspace(0.1, 1, 8).double(), range(8))
     assert found is not None
     assert found.is_low
+
+
+def test_versions_of_few_contents_are_no_reason_to_warn() -> None:
+    """Of a folder like A, whose hold-out has a few contents in many versions each."""
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(3), 17)
+    warned, shares, usual = [], [], 0.0
+    for _ in range(300):
+        of_a, of_b = (np.repeat(rng.exponential(size=count), 17) + 0.1 * rng.random(17 * count) for count in (3, 15))
+        found = coverage(torch.from_numpy(of_b), torch.from_numpy(of_a), groups)
+        assert found is not None
+        warned.append(found.is_low)
+        shares.append(found.uncovered)
+        usual = found.usual
+    assert np.mean(warned) < 0.08
+    assert np.mean(shares) < usual + 0.02
+    far = coverage(torch.full((255,), 50.0).double(), torch.from_numpy(of_a), groups)
+    assert far is not None
+    assert far.is_low

@@ -51,9 +51,10 @@ def adapt(
         output_dir: Where the run is kept; by default ``runs/<labeled>-to-<unlabeled>`` in the current folder.
         preset: ``"default"`` (embedded backbone, made for CPUs) or ``"paper"`` (the paper's backbone and schedule).
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        precision: ``"float32"``, ``"bfloat16"`` (mixed with float32) or ``"auto"``: the second where the device
-            computes it natively. On a GPU torch's own settings say what ``"float32"`` is: convolutions are in TF32
-            unless ``torch.backends.cudnn.allow_tf32`` is off.
+        precision: Of training: ``"float32"``, ``"bfloat16"`` (mixed with float32) or ``"auto"``: the second where the
+            device computes it natively. Photos are looked at in float32, as exported scorers do. On a GPU torch's own
+            settings say what ``"float32"`` is: convolutions are in TF32 unless ``torch.backends.cudnn.allow_tf32`` is
+            off.
         on_error: What an unreadable unlabelled photo does: ``"raise"``, or ``"skip"`` it and list it in the report.
         cache_dir: Where decoded photos and the activations of frozen layers are kept, for this run and others that
             share the folder; by default in the run's folder, until the run is finished.

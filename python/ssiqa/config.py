@@ -159,8 +159,8 @@ class Config:
                 "set krr=True, weak_crops and student=ssiqa.Schedule(...), or crop_rows=False."
             )
         _require_number("teacher_share", self.teacher_share, 0, 1, or_0=True)
-        _require_number("tolerance", self.tolerance, 0, 2.000001, or_0=True)
-        _require_number("frozen", self.frozen, 0, 1.000001, or_0=True)
+        _require_number("tolerance", self.tolerance, 0, 2, or_0=True, or_high=True)
+        _require_number("frozen", self.frozen, 0, 1, or_0=True, or_high=True)
 
     @property
     def replay_pair(self) -> tuple[int, int]:
@@ -197,10 +197,20 @@ def _require_whole(name: str, value: object, low: int) -> None:
         raise SsiqaError(f"{name} is {value!r}; it must be a whole number, {low} or more.")
 
 
-def _require_number(name: str, value: object, low: float, high: float, otherwise: str = "", or_0: bool = False) -> None:
+def _require_number(
+    name: str,
+    value: object,
+    low: float,
+    high: float,
+    otherwise: str = "",
+    or_0: bool = False,
+    or_high: bool = False,
+) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    if not (number and (low < value < high or (or_0 and value == 0))):  # type: ignore[operator]
+    inside = number and low < value < high  # type: ignore[operator]
+    if not (inside or (number and ((or_0 and value == 0) or (or_high and value == high)))):
         limits = f"above {low:g}" + (f" and below {high:g}" if isfinite(high) else "") + (", or 0" if or_0 else "")
+        limits += f" or {high:g}" if or_high else ""
         raise SsiqaError(f"{name} is {value!r}; it must be a number {limits}{otherwise}.")
 
 

@@ -17,7 +17,7 @@ from ssiqa.profile import Profile
 from ssiqa.ridge import Regression
 
 MANY_CROPS = 20_000
-"""From twice as many on a regression on single crops learns every so-manieth, as the authors' published code does: so
+"""From twice as many on a regression on single crops learns every k-th, as the authors' published code does: so
 that it has up to twice as many rows."""
 
 

@@ -78,6 +78,9 @@ def load(folder: Path) -> RatedPhotos:
         with (folder / _TABLE).open(newline="") as file:
             rows = list(csv.DictReader(file))
         photos = [Photo(folder / row["image"], bytes.fromhex(row["sha256"])) for row in rows]
+        for photo in photos:  # now rather than after all phases
+            if hashlib.sha256(photo.path.read_bytes()).digest() != photo.digest:
+                raise ValueError(photo.path)
         return RatedPhotos(photos, np.array([float(row["pseudo_label"]) for row in rows]))
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
         raise RunError(f"The exemplars in {folder} are missing or damaged; a run without them cannot go on.") from error

@@ -20,14 +20,18 @@ class Verdict(NamedTuple):
     Attributes:
         step: Share (0..1) of its change of the weights that stays: 1 all, 0 none.
         srcc: On A's hold-out, with the weights that stay.
+        refused: The same with all of the change, where not all stays.
     """
 
     step: float
     srcc: float
+    refused: float | None = None
 
     def __str__(self) -> str:
         done = f"only {self.step:.0%} of its change stands" if self.step else "it was undone"
-        return f"{done}, because it made the scores of A's hold-out worse (SRCC {self.srcc:.3f} with what stands)."
+        with_all = "" if self.refused is None else f"{self.refused:.3f} with all of it, "
+        found = f"SRCC {with_all}{self.srcc:.3f} with what stands"
+        return f"{done}, because it made the scores of A's hold-out worse ({found})."
 
 
 def stands(srcc: float, floor: float) -> bool:
@@ -54,16 +58,17 @@ class Guard:
             measure: SRCC on A's hold-out of the model as it is.
             floor: The least that must be left of it.
         """
-        after = self._weights()
+        after, refused = self._weights(), None
         for step in STEPS:
             for weights, old, new in zip(self._model.trainable(), self._before, after, strict=True):
                 weights.copy_(torch.lerp(old, new, step))
             srcc = measure()
             if stands(srcc, floor):
-                return Verdict(step, srcc)
+                return Verdict(step, srcc, refused)
+            refused = srcc if refused is None else refused
         for weights, old in zip(self._model.trainable(), self._before, strict=True):
             weights.copy_(old)
-        return Verdict(0.0, measure())
+        return Verdict(0.0, measure(), refused)
 
     def _weights(self) -> list[torch.Tensor]:
         return [weights.detach().clone() for weights in self._model.trainable()]

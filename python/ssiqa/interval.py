@@ -14,7 +14,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Interval:
+class Calibration:
     """What an exported scorer's intervals are, and what they were worth on A's hold-out.
 
     Attributes:
@@ -60,7 +60,7 @@ def conformal_factor(errors: NDArray[np.float64], expected: NDArray[np.float64],
 
 def calibrate(
     errors: NDArray[np.float64], expected: NDArray[np.float64], groups: NDArray[np.int64], rng: np.random.Generator
-) -> tuple[float, Interval]:
+) -> tuple[float, Calibration]:
     """The factor from the whole hold-out, and the coverage that such a factor has on groups it was not made from."""
     factor = conformal_factor(errors, expected)
     numbers = np.unique(groups, return_inverse=True)[1]
@@ -72,4 +72,4 @@ def calibrate(
         of_others = conformal_factor(errors[others], expected[others])
         held.append(np.where(of_others < math.inf, errors[inside] <= of_others * expected[inside], math.nan))
     coverage = float(np.concatenate(held).mean()) if count > 1 else math.nan
-    return factor, Interval(LEVEL, coverage, float(2 * np.median(factor * expected)), count)
+    return factor, Calibration(LEVEL, coverage, float(2 * np.median(factor * expected)), count)

@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ssiqa.config import Config
 from ssiqa.data import (
@@ -105,6 +107,11 @@ class Material:
         """Truth of the hold-out on the labels' own scale."""
         return self.labeled.labels[self.holdout]
 
+    @property
+    def holdout_groups(self) -> NDArray[np.int64]:
+        """``(n,)`` the group of each photo of the hold-out."""
+        return self.labeled.groups[self.holdout]
+
     def block_names(self, block: int) -> list[str]:
         return [self.unlabeled.images[row] for row in self.blocks[block]]
 
@@ -192,13 +199,10 @@ def gather(
         raise DataError(
             f"{labeled.root} holds {len(labeled.images)} labelled images; training needs at least {MINIMUM_LABELED}."
         )
-    train, holdout = holdout_split(labeled.groups, config.holdout, config.seed)
-    if min(len(train), len(holdout)) < 2:
-        raise DataError(
-            f"The groups in {labeled.root / 'labels.csv'} leave {len(train)} images to train on and {len(holdout)} to "
-            "hold out; give smaller groups, so that each side gets at least 2."
-        )
+    _split(labeled, config)  # fails now rather than after all photos are read
     checked = _check("Checking photos", labeled, unlabeled, on_error, photos.admit)
+    labeled = _copies_together(labeled, checked[0].digests)
+    train, holdout = _split(labeled, config)
     unlabeled = replace(unlabeled, images=checked[1].readable)
     _warn_of_shared(checked[0], checked[1], unlabeled)
     return Material(
@@ -211,6 +215,35 @@ def gather(
         checked[1].skipped,
         _fingerprints(*checked),
     )
+
+
+def _split(labeled: LabeledFolder, config: Config) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    train, holdout = holdout_split(labeled.groups, config.holdout, config.seed)
+    if min(len(train), len(holdout)) < 2:
+        raise DataError(
+            f"The groups in {labeled.root / 'labels.csv'} leave {len(train)} images to train on and {len(holdout)} to "
+            "hold out; give smaller groups, so that each side gets at least 2."
+        )
+    return train, holdout
+
+
+def _copies_together(labeled: LabeledFolder, digests: Sequence[bytes]) -> LabeledFolder:
+    """Groups with a photo in common become one: a copy in the hold-out would have been trained on."""
+    contents, first, of_each = np.unique(np.array(digests), return_index=True, return_inverse=True)
+    copies = np.setdiff1d(np.arange(len(digests)), first)
+    if len(copies) == 0:
+        return labeled
+    logger.warning(
+        "%d of the labelled photos in %s are copies of others (%s of %s): they share a group.",
+        len(copies),
+        labeled.root,
+        labeled.images[copies[0]] + ("" if len(copies) == 1 else ", ..."),
+        labeled.images[first[of_each[copies[0]]]],
+    )
+    groups = np.unique(labeled.groups, return_inverse=True)[1]
+    links = coo_array((np.ones(len(groups)), (groups, of_each)), shape=(groups.max() + 1, len(contents)))
+    of_groups = connected_components(links @ links.T, directed=False)[1]
+    return replace(labeled, groups=of_groups[groups].astype(np.int64))
 
 
 def _warn_of_shared(labeled: CheckResult, unlabeled: CheckResult, folder: UnlabeledFolder) -> None:

@@ -1,12 +1,11 @@
-"""The network as a run computes it: in halves, in the precision of the machine."""
+"""The network as a run computes it: in halves, trained in the precision of the machine, and judging in float32."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import timm
 import torch
@@ -27,12 +26,13 @@ class Network:
         model: The model; what is trained here is trained there.
         device: Where it is.
         in_batches: Whether that computes many photos at once, as a GPU does, or one at a time.
-        precision: ``"float32"``, or ``"bfloat16"`` for torch's mixed precision.
+        precision: Of training: ``"float32"``, or ``"bfloat16"`` for torch's mixed precision. Judgements are float32, as
+            exported scorers are, so that regressions and guard go by the scores that are handed out.
         has_stem: Whether frozen layers were split off.
         parts: How many tensors lead from them to the others.
         is_random: Whether training draws random numbers, as dropout does.
-        fingerprint: Of the frozen layers, by what they compute: other weights, layers, versions or machines whose
-            activations differ have another.
+        fingerprint: Of the frozen layers, by what they compute in float32: other weights, layers, versions or machines
+            whose activations differ have another.
     """
 
     def __init__(self, model: QualityModel, name: str, crop: int, device: torch.device, precision: str) -> None:
@@ -42,7 +42,7 @@ class Network:
             name: Of the backbone.
             crop: Side of the crops it takes, in pixels.
             device: Where it computes.
-            precision: What ``pick_precision`` says.
+            precision: Of training, as ``pick_precision`` says.
         """
         self.model, self.device, self.precision = model, device, precision
         self.in_batches = device.type != "cpu"
@@ -54,22 +54,20 @@ class Network:
         self._training_rest, self._evaluation_rest = halves.training_rest, halves.evaluation_rest
         activations = self.stem(example)
         self.parts = len(activations)
-        self.is_random = self._draws(activations)
+        self.is_random = self._draws(example)
         computed = hashlib.sha256(b"".join(part.cpu().numpy().tobytes() for part in activations)).hexdigest()
-        self.fingerprint = f"{name}, timm {timm.__version__}, torch {torch.__version__}, {precision}, {computed}"
+        self.fingerprint = f"{name}, timm {timm.__version__}, torch {torch.__version__}, {computed}"
 
     @torch.no_grad()
     def stem(self, crops: Tensor) -> Activations:
         """Normalised ``(n, 3, crop, crop)`` to all that the rest needs of the frozen layers, float32."""
-        if self._stem is None:
-            return (crops,)
-        with self._autocast():
-            return tuple(activations.float() for activations in self._stem(crops))
+        return (crops,) if self._stem is None else tuple(self._stem(crops))
 
-    def train_scores(self, activations: Activations) -> Tensor:
-        """What the stem gave to scores ``(n,)``, in training mode, with gradients."""
-        with self._autocast():
-            scores = self.model.own(self._training_rest(*activations))
+    def train_scores(self, crops: Tensor) -> Tensor:
+        """Normalised ``(n, 3, crop, crop)`` to scores ``(n,)``, float32, in training mode, with gradients."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            frozen = (activations.float() for activations in self.stem(crops))
+            scores = self.model.own(self._training_rest(*frozen))
         return scores.float()
 
     def judge(self) -> Judge:
@@ -85,10 +83,7 @@ class Network:
 
         @torch.inference_mode()
         def judge(activations: Activations, counts: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-            with self._autocast():
-                read = rest(*activations)
-            # What comes after is little work, and in bfloat16 too little precision to rank by.
-            read, alike = read.float(), len(set(counts)) == 1
+            read, alike = rest(*activations), len(set(counts)) == 1
             groups = (
                 [read.unflatten(0, (len(counts), -1))] if alike else [part[None] for part in read.split(list(counts))]
             )
@@ -98,17 +93,13 @@ class Network:
 
         return judge
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        """Mixed precision where that is wanted; belongs to the calling thread."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-
-    def _draws(self, activations: Activations) -> bool:
+    def _draws(self, crops: Tensor) -> bool:
         devices = [self.device] if self.device.type == "cuda" else []
         was_training = self.model.training
         with torch.random.fork_rng(devices), torch.no_grad():
             before = torch.random.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)
             self.model.train()
-            self.train_scores(activations)
+            self.train_scores(crops)
             after = torch.random.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)
         self.model.train(was_training)
         return not all(map(torch.equal, before, after))

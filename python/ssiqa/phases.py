@@ -61,7 +61,7 @@ def increment(
         unseen = label(observer.look(material.holdout_photos, again=True))
         seen = ([labeled], *(observer.look(old.photos, again=True) for old in earlier))
         scores = [predictions(views, config.rows_per_photo) for views in seen]
-    coverage = trust.warned(trust.coverage(labels.stds, unseen.stds), phase)
+    coverage = trust.warned(trust.coverage(labels.stds, unseen.stds, material.holdout_groups), phase)
     of_a, of_b = config.replay_pair
     with profile.stage("selection", images=sum(map(len, scores)), device=learner.device):
         exemplars = [
@@ -93,5 +93,6 @@ def increment(
         label_srcc=holdout.srcc(unseen.values, material),
         regression_srcc=holdout.srcc(unseen.regression, material),
         holdout_srcc=verdict.srcc,
+        refused_srcc=verdict.refused,
         step=verdict.step,
     )

@@ -72,12 +72,12 @@ def refit(
         labels = _labels(learner, new, stds)
         learnt = [_left(learner, known, truth.targets), _left(learner, new, labels)]
         learnt += [_left(learner, views, rated.targets) for views, rated in zip(old, earlier, strict=True)]
-        remembered = [] if inherited is None else [_remembered(inherited, known)]
+        remembered = [] if inherited is None else [_remembered(inherited, known, Views.join([new, *old]))]
         every = np.concatenate([*(np.asarray(record.stds) for record in standing), stds.cpu().numpy()])
         settled = len(truth.photos) + sum(len(left) for _, left in remembered)
         alpha = mean_noise(first.alpha, settled, every, of_a.scale)
         student = _head(learner, learnt, first.gamma, alpha, remembered, first.seen)
-    coverage = trust.warned(trust.coverage(stds, holdout_stds), phase)
+    coverage = trust.warned(trust.coverage(stds, holdout_stds, material.holdout_groups), phase)
     verdict = _settle(learner, student, unseen, material, holdout.floor(first, learner.config))
     if verdict.step < 1:
         logger.warning("Phase %d: %s", phase, verdict)
@@ -103,6 +103,7 @@ def refit(
         label_srcc=holdout.srcc(unseen.scores, material),
         regression_srcc=holdout.srcc(of_holdout, material),
         holdout_srcc=verdict.srcc,
+        refused_srcc=verdict.refused,
         step=verdict.step,
     )
 
@@ -115,15 +116,20 @@ def _left(learner: Learner, seen: Views, targets: NDArray[np.float64] | Tensor) 
     return seen.features, torch.as_tensor(targets, device=learner.device) - learner.model.own_share * seen.own
 
 
-def _remembered(inherited: KernelHead, known: Views) -> _Learnt:
-    """The centres of an earlier run's regression that are not A's, whose truth is there, and what it said of them.
+def _remembered(inherited: KernelHead, known: Views, new: Views) -> _Learnt:
+    """The centres of an earlier run's regression that are not learnt anyway, and what it said of them.
 
-    A's are known by their distance, because features computed on another machine are not quite the same.
+    A's truth is there, and photos that are in the new folder again are labelled anew. They are known by their distance,
+    because features computed on another machine are not quite the same.
     """
     inherited = inherited.to(known.features.device)
-    distances = kernels.squared_distances(inherited.centres, known.features)
-    centres = inherited.centres[distances.amin(dim=1) > SAME * distances.median()]
+    from_a, from_b = (kernels.squared_distances(inherited.centres, seen.features) for seen in (known, new))
+    same = SAME * from_a.median()
+    not_of_a, again = from_a.amin(dim=1) > same, from_b.amin(dim=1) <= same
+    centres = inherited.centres[not_of_a & ~again]
     logger.info("%d photos of earlier runs are remembered.", len(centres))
+    if found := int((not_of_a & again).sum()):
+        logger.info("%d more are here again, and labelled anew.", found)
     return centres, inherited(centres).double()
 
 
@@ -147,7 +153,7 @@ def _settle(learner: Learner, student: KernelHead, unseen: Views, material: Mate
     if stands(srcc, floor):
         return Verdict(1.0, srcc)
     learner.model.regression = teacher
-    return Verdict(0.0, holdout.srcc(unseen.scores, material))
+    return Verdict(0.0, holdout.srcc(unseen.scores, material), srcc)
 
 
 def _labels(learner: Learner, new: Views, stds: Tensor) -> Tensor:

@@ -152,7 +152,7 @@ def _prepare(
         learner.profile.stage("scoring", images=len(material.holdout)),
     ):
         scores, intervals = scorer.score(task.each(images), return_interval=True)
-    truth, groups = material.holdout_labels, material.labeled.groups[material.holdout]
+    truth, groups = material.holdout_labels, material.holdout_groups
     rng = generator(learner.config.seed, "interval")
     factor, interval = calibrate(np.abs(scores - truth), intervals[:, 1] - scores, groups, rng)
     holdout = agreement(scores, truth).to_dict()

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ssiqa.config import Config
@@ -54,6 +54,7 @@ class PhaseRecord:
         regression_srcc: The same of the regression alone.
         holdout_srcc: On A's hold-out after the phase, by what is seen of photos in the run. In phase 0 of an update
             it is that of the first teacher of all runs, by which each of them is guarded.
+        refused_srcc: The same with all of the phase's change, where not all of it stands.
         step: Share of the phase's change that stands.
         seen: In phase 0 of an update, how many photos of B its teacher has learnt in earlier runs.
     """
@@ -75,6 +76,7 @@ class PhaseRecord:
     label_srcc: float | None = None
     regression_srcc: float | None = None
     holdout_srcc: float | None = None
+    refused_srcc: float | None = None
     step: float = 1.0
     seen: int = 0
 
@@ -137,7 +139,7 @@ class Run:
         """Keep the phase: first the weights, then the record that declares them complete."""
         state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
         with written_beside(self._weights_path(record.phase)) as beside:
-            save_file(state, beside)
+            beside.write_bytes(save(state))  # save_file would let nobody else read it
         write_json(self._record_path(record.phase), asdict(record))
         self.records.append(record)
 
@@ -218,19 +220,35 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> None:
     if path.is_file():
         with _damage_named(path):
             found = read_json(path)
-            different = [name for name in identity if found.get(name) != identity[name]]
+            different = list(_differences(found, identity))
         if different:
             raise RunError(
-                f"{folder} holds another run (different {', '.join(different)}); "
+                f"{folder} holds another run ({', '.join(different)}); "
                 "choose another output folder, or delete this one to start again."
             )
     elif folder.is_dir() and any(not item.name.startswith(".") for item in folder.iterdir()):
         raise RunError(f"{folder} is not empty and holds no run; choose another output folder.")
 
 
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]:
+    """What is wanted otherwise than it is there, as people name it."""
+    for name, values in wanted.items():
+        there = found.get(name)
+        if there == values:
+            continue
+        if name == "fingerprints":
+            yield " and ".join(f"{of} photos" for of in values if there is None or there[of] != values[of]) + " differ"
+        elif name == "settings" and isinstance(there, dict):
+            keys = [key for key in values if there.get(key) != values[key]]
+            yield from ("other weights" if key == "weights" else f"{key} {there.get(key)} there" for key in keys)
+        else:
+            yield f"{name} {there} there" if name in ("device", "precision") else f"different {name}"
+
+
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
+    """Other errors of the system, such as a missing permission, say themselves what is wrong."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise RunError(f"{path} is missing or damaged; delete the folder of this run to start again.") from error

@@ -179,7 +179,7 @@ class _Pass:
     def _backpropagate(self, crops: Tensor, rows: Sequence[int], share: float) -> _Part:
         clock = self._photos.profile
         with clock.stage("forward", images=len(rows), device=crops.device):
-            scores = self._network.train_scores(self._network.stem(crops))
+            scores = self._network.train_scores(crops)
             loss = share * F.smooth_l1_loss(scores, self._wanted[rows].to(crops.device))
         with clock.stage("backward", images=len(rows), device=crops.device):
             gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import betabinom
 from torch import Tensor
 
@@ -27,8 +29,8 @@ class Coverage:
     Attributes:
         limit: Posterior standard deviation up to which a photo is covered: that of 95 % of A's hold-out.
         uncovered: Share (0..1) of photos of B beyond it.
-        usual: What is to be expected of that where B is like A: about 0.05, and more with a small hold-out.
-        chance: Probability that a B like A has as many photos beyond it.
+        usual: What is to be expected of that where B is like A, at most: about 0.05, and more with few groups held out.
+        chance: Probability that a B like A has as many photos beyond it, at most.
     """
 
     limit: float
@@ -48,29 +50,35 @@ class Coverage:
         )
 
 
-def coverage(stds: Tensor | None, holdout_stds: Tensor | None) -> Coverage | None:
+def coverage(stds: Tensor | None, holdout_stds: Tensor | None, groups: ArrayLike) -> Coverage | None:
     """Compare posterior standard deviations of B with those of photos of A that the regression was not fitted on.
+
+    Args:
+        stds: ``(m,)`` of B.
+        holdout_stds: ``(n,)`` of the hold-out.
+        groups: ``(n,)`` group of each photo of that. Those of one are alike, so that all together they count as one.
 
     Returns:
         None where there is no regression.
 
     Example:
-        >>> found = coverage(torch.tensor([0.1, 0.6]).double(), torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]).double())
+        >>> stds = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]).double()
+        >>> found = coverage(torch.tensor([0.1, 0.6]).double(), stds, range(5))
         >>> found.limit, found.uncovered, found.is_low
         (0.48, 0.5, False)
     """
     if stds is None or holdout_stds is None:
         return None
     limit = float(holdout_stds.quantile(COVERED))
-    beyond, n = int((stds > limit).sum()), len(holdout_stds)
+    beyond, each = int((stds > limit).sum()), len(np.unique(groups)) / len(holdout_stds)
     inside = int((holdout_stds <= limit).sum())
-    # How many of another sample lie beyond the so-manieth smallest of a first one is beta-binomial, whatever they are.
-    chance = betabinom.sf(beyond - 1, len(stds), n + 1 - inside, inside)
-    return Coverage(limit, beyond / len(stds), (n + 1 - inside) / (n + 1), float(chance))
+    # How many of another sample lie beyond the k-th smallest of a first one is beta-binomial, whatever they are.
+    like_a = betabinom(len(stds), 1 + each * (len(holdout_stds) - inside), each * inside)
+    return Coverage(limit, beyond / len(stds), float(like_a.mean() / len(stds)), float(like_a.sf(beyond - 1)))
 
 
 def warned(found: Coverage | None, phase: int) -> Coverage | None:
-    """The coverage of a phase's block; where it is low, that is said once in a run."""
+    """The coverage of a phase's block; where it is low, that is said once: blocks are random parts of B."""
     if phase == 1 and found is not None and found.is_low:
         logger.warning("%s", found)
     return found

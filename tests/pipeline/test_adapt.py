@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import logging
 import os
@@ -19,7 +20,9 @@ from safetensors.torch import save_file
 
 import ssiqa
 from ssiqa import _core, exemplars
+from ssiqa.data import read_labeled_folder
 from ssiqa.device import pick_precision
+from ssiqa.material import _copies_together
 
 from .conftest import LABELED, UNLABELED, assert_same_student, texture, write_photo
 
@@ -110,6 +113,7 @@ def test_file_names_that_are_not_unicode(
         ({"replay_every": "4"}, "replay_every is '4'; it must be a whole number"),
         ({"gamma": -1.0}, "gamma is -1.0; it must be a number above 0 or 'auto'"),
         ({"holdout": 1.5}, "holdout is 1.5; it must be a number above 0 and below 1"),
+        ({"tolerance": 3}, "tolerance is 3; it must be a number above 0 and below 2, or 0 or 2"),
         ({"krr": "no"}, "krr is 'no'; it must be True or False"),
         ({"teacher": {"epochs": 1}}, "must be an ssiqa.Schedule"),
         ({"sed": 1}, "No setting 'sed'; there are: backbone"),
@@ -237,6 +241,28 @@ def test_a_run_in_mixed_precision(labeled: Path, unlabeled: Path, settings: dict
     assert report["precision"] == "bfloat16"
     with pytest.raises(ssiqa.SsiqaError, match=r"another run .*precision"):
         ssiqa.adapt(labeled, unlabeled, tmp_path, precision="float32", **{**settings, "blocks": 1})
+
+
+def test_copies_of_a_labelled_photo_share_a_group(
+    labeled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise one could be trained on, and its copy held out."""
+    shutil.copytree(labeled / "deep", tmp_path / "deep")
+    names = sorted(path.name for path in (tmp_path / "deep").iterdir())
+    shutil.copy(tmp_path / "deep/00.png", tmp_path / "copy.png")
+    shutil.copy(tmp_path / "deep/05.png", tmp_path / "another.png")
+    rows = [f"deep/{name},{number},{'' if number else 'first'}" for number, name in enumerate(names)]
+    rows += ["copy.png,3,late", "another.png,4,late"]
+    (tmp_path / "labels.csv").write_text("\n".join(["image,mos,group", *rows]) + "\n")
+    folder = read_labeled_folder(tmp_path)
+    digests = [hashlib.sha256((tmp_path / image).read_bytes()).digest() for image in folder.images]
+    with caplog.at_level(logging.WARNING, "ssiqa"):
+        together = _copies_together(folder, digests)
+    groups = dict(zip(together.images, together.groups, strict=True))
+    assert groups["copy.png"] == groups["another.png"] == groups["deep/00.png"] == groups["deep/05.png"]
+    assert len(set(groups.values())) == len(names) - 1
+    assert "2 of the labelled photos" in caplog.text
+    assert _copies_together(together, [bytes([number]) for number in range(len(digests))]) is together
 
 
 def test_labelled_photos_among_the_unlabelled_are_warned_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,14 @@ from ssiqa.gpu_ridge import GpuRidge
 from ssiqa.kernel_head import CENTRES, KernelHead, Remembered, centre_rows
 from ssiqa.krr import KernelRidge
 from ssiqa.models import build_model
+from ssiqa.network import Network
 
 from .conftest import assert_same_student, student_weights, texture, write_photo
 
 
 @pytest.fixture(scope="module")
 def regressed(settings: dict[str, Any]) -> dict[str, Any]:
-    # As scorers compute, so that a run's scores are its scorers' on processors with bfloat16 too.
-    return {**settings, "student": None, "precision": "float32"}
+    return {**settings, "student": None}
 
 
 @pytest.fixture(scope="module")
@@ -144,19 +145,32 @@ def test_a_student_that_costs_a_too_much_is_undone(
     with caplog.at_level(logging.WARNING, "ssiqa"):
         spoilt = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "tolerance": 1e-6})
     assert not spoilt.report["adapted"]
-    assert spoilt.report["phases"][1]["step"] == 0
+    phase = spoilt.report["phases"][1]
+    assert phase["step"] == 0
+    assert phase["refused_srcc"] < phase["holdout_srcc"]
     assert "it was undone" in caplog.text
+    assert f"SRCC {phase['refused_srcc']:.3f} with all of it" in caplog.text
     assert exemplars.load(tmp_path / exemplars.FOLDER).photos == []
     photo = unlabeled / "05.png"
     assert spoilt.student.score(photo) == spoilt.teacher.score(photo)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("elsewhere", [False, True])
 def test_an_update_begins_with_the_student_and_keeps_what_it_learnt(
-    run: ssiqa.Adaptation, regressed: dict[str, Any], tmp_path: Path, unlabeled: Path, precision: str
+    run: ssiqa.Adaptation,
+    regressed: dict[str, Any],
+    tmp_path: Path,
+    unlabeled: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    elsewhere: bool,
 ) -> None:
     """Also on a machine that sees the photos of the run before a little differently."""
-    options = {"weights": regressed["weights"], "precision": precision}
+    if elsewhere:
+        stem = Network.stem
+        monkeypatch.setattr(
+            Network, "stem", lambda network, crops: tuple(part.bfloat16().float() for part in stem(network, crops))
+        )
+    options = {"weights": regressed["weights"]}
     for number in range(6):
         write_photo(tmp_path / f"new/{number}.png", texture(200 + number, number * 0.5, size=(180, 220)))
     updated = ssiqa.update(run.output_dir, tmp_path / "new", tmp_path / "run", **options)
@@ -175,6 +189,23 @@ def test_an_update_begins_with_the_student_and_keeps_what_it_learnt(
     assert np.array_equal(again.teacher.score(photos), updated.student.score(photos))
     latest = student_weights(again.output_dir, 1)
     assert len(latest["regression.centres"]) == len(after["regression.centres"]) + 1
+
+
+def test_photos_that_an_update_sees_again_count_once(
+    run: ssiqa.Adaptation,
+    regressed: dict[str, Any],
+    tmp_path: Path,
+    unlabeled: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As in a folder that grows: what was said of them before gives way to their new labels."""
+    shutil.copytree(unlabeled, tmp_path / "grown")
+    write_photo(tmp_path / "grown/more.png", texture(300, 1.0, size=(180, 220)))
+    with caplog.at_level(logging.INFO, "ssiqa"):
+        ssiqa.update(run.output_dir, tmp_path / "grown", tmp_path / "run", weights=regressed["weights"])
+    assert "12 more are here again, and labelled anew" in caplog.text
+    after, before = student_weights(tmp_path / "run", 1), student_weights(run.output_dir, 2)
+    assert len(after["regression.centres"]) == len(before["regression.centres"]) + 1
 
 
 def test_what_an_update_forgets_is_measured_on_any_photos(
@@ -248,12 +279,21 @@ def test_a_run_sees_photos_as_its_scorers_do(
     assert np.abs(said - scored).max() < 1e-4 * run.teacher.scale.span
 
 
-def test_mixed_precision_is_near(
-    run: ssiqa.Adaptation, labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path
+def test_mixed_precision_is_near_and_the_run_scores_as_its_scorers_do(
+    labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path
 ) -> None:
-    mixed = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "precision": "bfloat16"})
+    whole, mixed = (
+        ssiqa.adapt(labeled, unlabeled, tmp_path / precision, **{**regressed, "precision": precision})
+        for precision in ("float32", "bfloat16")
+    )
     photos = sorted(unlabeled.glob("*.png"))
-    assert np.abs(mixed.student.score(photos) - run.student.score(photos)).max() < 0.1 * run.student.scale.span
+    assert np.abs(mixed.student.score(photos) - whole.student.score(photos)).max() < 0.1 * whole.student.scale.span
+    for phase, name in ((0, "teacher"), (-1, "student")):
+        assert mixed.report["phases"][phase]["holdout_srcc"] == mixed.report["holdout"][name]["srcc"]
+    first = [row for row in rows(mixed) if row["block"] == "1"]
+    said = np.array([float(row["teacher_score"]) for row in first])
+    scored = mixed.teacher.score([unlabeled / row["image"] for row in first])
+    assert np.abs(said - scored).max() < 1e-4 * mixed.teacher.scale.span
 
 
 def test_the_steps_of_a_gpu_lead_to_the_same_student(

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 import ssiqa
 from ssiqa import adaptation as module
+from ssiqa.run import Run
 
 from .conftest import assert_same_student, texture, write_photo
 
@@ -65,14 +66,14 @@ def test_a_finished_run_that_skipped_photos_is_loaded_too(
     )
     assert again.report == first.report
     (pool / "another.jpg").write_bytes(b"not a photo either")
-    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*fingerprints"):
+    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*unlabeled photos differ"):
         ssiqa.adapt(labeled, pool, tmp_path / "run", on_error="skip", **{**settings, "blocks": 1})
 
 
 def test_folder_of_another_run_is_refused(
     adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*settings"):
+    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*seed 0 there"):
         ssiqa.adapt(labeled, unlabeled, adaptation.output_dir, seed=5, **settings)
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(ssiqa.SsiqaError, match="not empty"):
@@ -86,7 +87,7 @@ def test_changed_photos_are_another_run(
     pool = tmp_path / "pool"
     shutil.copytree(unlabeled, pool)
     write_photo(pool / "00.png", texture(999, 1.0))
-    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*fingerprints"):
+    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*unlabeled photos differ"):
         ssiqa.adapt(labeled, pool, adaptation.output_dir, **settings)
 
 
@@ -118,6 +119,21 @@ def test_damaged_run_is_named(
     (tmp_path / "run/checkpoints/phase-1.json").write_text("{")
     with pytest.raises(ssiqa.SsiqaError, match=r"phase-1\.json is missing or damaged"):
         ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **settings)
+
+
+def test_what_may_not_be_read_is_not_called_damaged(
+    adaptation: ssiqa.Adaptation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose advice is to delete the run. Others may read what its owner's files may be read by."""
+    checkpoint, record = (adaptation.output_dir / f"checkpoints/phase-0.{kind}" for kind in ("safetensors", "json"))
+    assert checkpoint.stat().st_mode == record.stat().st_mode
+
+    def forbidden(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("ssiqa.run.load_file", forbidden)
+    with pytest.raises(PermissionError):
+        Run(adaptation.output_dir, {}).weights(0)
 
 
 @pytest.mark.parametrize("moment", ["between weights and record", "while exporting"])

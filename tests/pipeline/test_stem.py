@@ -58,16 +58,19 @@ def test_halves_are_the_whole(name: str, frozen: float) -> None:
 
 
 @pytest.mark.parametrize("counts", [[1, 1], [2], [1, 2]])
-def test_what_is_read_in_bfloat16_is_scored_in_float32(counts: list[int]) -> None:
-    """Scores of bfloat16 would be too few to rank by."""
+def test_it_trains_in_the_precision_asked_for_and_judges_in_float32(counts: list[int]) -> None:
+    """What regressions and guard go by is what exported scorers say."""
     model = build("test_efficientnet")
     torch.nn.init.normal_(model.head.weight)
     crops = crops_for(model)[:1].repeat(sum(counts), 1, 1, 1)
-    network = Network(model, "test_efficientnet", crops.shape[-1], CPU, "bfloat16")
-    features, own, _ = network.judge()(network.stem(crops), counts)
-    assert own.shape == (len(counts),)
-    with torch.no_grad():
-        assert torch.allclose(own, model.head(features).squeeze(-1), rtol=1e-5)
+    mixed, whole = (
+        Network(model, "test_efficientnet", crops.shape[-1], CPU, precision) for precision in ("bfloat16", "float32")
+    )
+    judged, expected = (network.judge()(network.stem(crops), counts) for network in (mixed, whole))
+    assert expected[1].shape == (len(counts),)
+    for found, wanted in zip(judged, expected, strict=True):
+        assert torch.equal(found, wanted)
+    assert not torch.equal(mixed.train_scores(crops), whole.train_scores(crops))
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_vit"])
@@ -80,7 +83,7 @@ def test_halves_have_the_gradients_of_the_whole(name: str) -> None:
     parameters = list(model.trainable())
     assert 0 < len(parameters) < len(list(model.parameters()))
     whole = torch.autograd.grad(model(crops)[1].sum(), parameters)
-    halves = torch.autograd.grad(network.train_scores(network.stem(crops)).sum(), parameters)
+    halves = torch.autograd.grad(network.train_scores(crops).sum(), parameters)
     for expected, found in zip(whole, halves, strict=True):
         assert torch.allclose(found, expected, atol=1e-4 * max(expected.abs().max().item(), 1e-3))
 
@@ -94,8 +97,8 @@ def test_the_stem_reaches_as_far_as_it_can() -> None:
     assert {name for name, _ in halves.stem.named_parameters()} == frozen
 
 
-def fingerprint(model: QualityModel, name: str = "test_efficientnet", precision: str = "float32") -> str:
-    return Network(model, name, crops_for(model).shape[-1], CPU, precision).fingerprint
+def fingerprint(model: QualityModel, name: str = "test_efficientnet") -> str:
+    return Network(model, name, crops_for(model).shape[-1], CPU, "float32").fingerprint
 
 
 def test_fingerprint_knows_what_the_frozen_layers_compute() -> None:
@@ -105,7 +108,6 @@ def test_fingerprint_knows_what_the_frozen_layers_compute() -> None:
     with torch.no_grad():
         next(second.trainable()).add_(1)
     assert fingerprint(second) == expected
-    assert fingerprint(second, precision="bfloat16") != expected
     with torch.no_grad():
         next(parameter for parameter in second.parameters() if not parameter.requires_grad).add_(1)
     assert fingerprint(second) != expected

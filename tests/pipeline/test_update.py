@@ -113,6 +113,12 @@ def test_what_is_no_finished_run_is_refused(
     shutil.rmtree(tmp_path / "forgetful" / exemplars.FOLDER)
     with pytest.raises(RunError, match="a run without them cannot go on"):
         ssiqa.update(tmp_path / "forgetful", newer, weights=settings["weights"])
+    shutil.copytree(finished, tmp_path / "spoilt")
+    photo = exemplars.load(tmp_path / "spoilt" / exemplars.FOLDER).photos[0].path
+    photo.write_bytes(photo.read_bytes() + b".")
+    with pytest.raises(RunError, match="missing or damaged; a run without them cannot go on"):
+        ssiqa.update(tmp_path / "spoilt", newer, tmp_path / "none", weights=settings["weights"])
+    assert not (tmp_path / "none").exists()  # said before anything is done
     shutil.copytree(finished, tmp_path / "headless")
     (tmp_path / "headless/student.pt").unlink()
     with pytest.raises(RunError, match=r"headless holds no student\.pt, from which an update goes on"):
