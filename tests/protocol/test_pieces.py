@@ -1,0 +1,93 @@
+"""What a table makes of its runs: figures of teacher and student, by seed and together. Nothing is trained here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from ssiqa.metrics import Evaluation
+from ssiqa.protocol import reproduce as module
+from ssiqa.protocol import summary
+from ssiqa.protocol.honest import Honest
+from ssiqa.protocol.outcome import Outcome
+from ssiqa.protocol.reproduce import reproduce
+
+from .test_readers import cells, images, table
+
+TEACHER, STUDENT = Evaluation(0.71, 0.72, 0.73, 1.0, 4), Evaluation(0.81, 0.82, 0.83, 1.0, 4)
+"""On the test part of B."""
+
+HOLDOUT = {"teacher": {"plcc": 0.91, "srcc": 0.92}, "student": {"plcc": 0.93, "srcc": 0.94}}
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    """LIVEC and KonIQ-10k, of ten images that nobody looks at; of the others nothing."""
+    root, names = tmp_path / "databases", [f"{number}.bmp" for number in range(10)]
+    images(root / "livec/Images", names)
+    (root / "livec/Data").mkdir()
+    practice = [f"t{number}.bmp" for number in range(1, 8)]
+    savemat(root / "livec/Data/AllImages_release.mat", {"AllImages_release": cells(practice + names, column=True)})
+    savemat(root / "livec/Data/AllMOS_release.mat", {"AllMOS_release": np.arange(17.0)[None]})
+    images(root / "koniq10k/1024x768", names)
+    rows = [[name, number, 10 * number] for number, name in enumerate(names)]
+    table(root / "koniq10k/koniq10k_scores_and_distributions.csv", [["image_name", "MOS", "MOS_zscore"], *rows])
+    return root
+
+
+@pytest.fixture(autouse=True)
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the runs were asked for; none is made, and there are no peers."""
+    asked: list[dict[str, Any]] = []
+
+    class Known(Honest):
+        def measured(self, run: Any, test: Path, settings: Mapping[str, Any]) -> list[Evaluation]:
+            return [TEACHER, STUDENT]
+
+    def made(labeled: Path, unlabeled: Path, folder: Path, **settings: Any) -> Any:
+        asked.append(settings)
+        phases = [{"step": 1.0}, {"step": 0.5}, {"step": 1.0}, {"step": 0.0}]
+        return SimpleNamespace(report={"holdout": HOLDOUT, "phases": phases})
+
+    monkeypatch.setattr(module, "adapt", made)
+    monkeypatch.setattr(module, "open_peers", lambda folder: ({}, {}))
+    monkeypatch.setitem(module.PROTOCOLS, "honest", Known())
+    return asked
+
+
+def kept(place: Path, table: str = "table1") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((place / table / "results.json").read_text())
+    return found
+
+
+def test_figures_of_teacher_and_student_are_not_swapped(data_root: Path, tmp_path: Path) -> None:
+    reproduce("table1", data_root, tmp_path / "out", tasks=["livec-koniq10k"], seeds=1)
+    (outcome,) = kept(tmp_path / "out")["outcomes"]
+    assert {name: outcome[name] for name in ("teacher_plcc", "teacher_srcc", "teacher_krcc")} == {
+        "teacher_plcc": 0.71,
+        "teacher_srcc": 0.72,
+        "teacher_krcc": 0.73,
+    }
+    assert {name: outcome[name] for name in ("plcc", "srcc", "krcc")} == {"plcc": 0.81, "srcc": 0.82, "krcc": 0.83}
+    assert (outcome["a_teacher_plcc"], outcome["a_teacher_srcc"]) == (0.91, 0.92)
+    assert (outcome["a_plcc"], outcome["a_srcc"]) == (0.93, 0.94)
+    assert outcome["undone"] == 2
+
+
+def of_run(seed: int, **figures: float) -> Outcome:
+    usual = {name: 0.5 for name in summary.FIGURES}
+    return Outcome("table1", "livec-koniq10k", "ssiqa", seed, **usual | figures)
+
+
+def test_a_gain_is_of_the_student() -> None:
+    outcomes = [of_run(seed, teacher_srcc=0.5, srcc=0.5 + gain) for seed, gain in enumerate((0.1, 0.2, 0.3))]
+    gain = next(one for one in summary.aggregate(outcomes) if one["figure"] == "gain_srcc")
+    assert (gain["mean"], gain["median"]) == pytest.approx((0.2, 0.2))
+    assert gain["low"] < gain["mean"] < gain["high"]
