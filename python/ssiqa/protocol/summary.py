@@ -53,7 +53,7 @@ def write(
     )
     of_paper = [{"by": "paper", "table": table, **asdict(row)} for row in published]
     spreads = [name for name in Published.__dataclass_fields__ if name.endswith("_std")]
-    columns = ["by", *Outcome.__dataclass_fields__, *spreads]
+    columns = ["by", "kind", *Outcome.__dataclass_fields__, *spreads]
     write_text(place / "results.csv", _csv(columns, [*({"by": "ssiqa", **row} for row in rows), *of_paper]))
     write_text(place / "summary.csv", _csv(SUMMARY, together))
     undone = sum(outcome.undone or 0 for outcome in outcomes)
@@ -67,16 +67,20 @@ FIGURES = (
     *("plcc", "srcc", "krcc", "teacher_plcc", "teacher_srcc", "teacher_krcc"),
     *("a_plcc", "a_srcc", "a_teacher_plcc", "a_teacher_srcc"),
 )
-GAIN = "gain_srcc"
+GAIN, CHANGE_ON_A = "gain_srcc", "change_a_srcc"
+PAIRED = {GAIN: ("srcc", "teacher_srcc"), CHANGE_ON_A: ("a_srcc", "a_teacher_srcc")}
+"""Differences of two figures, seed by seed: of the student and of its teacher, on B and on A."""
+
 SUMMARY = ("task", "variant", "figure", "seeds", "mean", "std", "median", "low", "high", "interval")
 
 
 def aggregate(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """What the seeds of each row have in common: for each figure that it has a dictionary with the keys ``SUMMARY``.
 
-    ``gain_srcc`` is of student less teacher, seed by seed. ``low`` and ``high`` are the ends of the 95 % interval of
-    the mean, by ``interval``: ``"bootstrap"``, or of fewer than ten seeds ``"t"``, Student's; None of a single seed or
-    of equal ones. Where a figure is undefined for a seed, all are NaN.
+    ``gain_srcc`` is of student less teacher on the test part of B, seed by seed, and ``change_a_srcc`` the same on the
+    hold-out of A. ``low`` and ``high`` are the ends of the 95 % interval of the mean, by ``interval``: ``"bootstrap"``,
+    or of fewer than ten seeds ``"t"``, Student's; None of a single seed or of equal ones. Where a figure is undefined
+    for a seed, all are NaN.
     """
     rows: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
@@ -84,8 +88,9 @@ def aggregate(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     found = []
     for (task, variant), of in rows.items():
         figures = {name: np.array([getattr(one, name) for one in of]) for name in FIGURES if _has(of, name)}
-        if "teacher_srcc" in figures:
-            figures[GAIN] = figures["srcc"] - figures["teacher_srcc"]
+        for name, (after, before) in PAIRED.items():
+            if before in figures:
+                figures[name] = figures[after] - figures[before]
         found += [
             {"task": task, "variant": variant, "figure": name, "seeds": len(of), **_together(values)}
             for name, values in figures.items()
@@ -132,23 +137,24 @@ def _runs(
     yield "SRCC on the test part of B over all seeds: mean ± standard deviation, median, and the 95 % interval of the"
     yield f"mean, by bootstrap of {MINIMUM_GROUPS} seeds or more and by Student's t of fewer; PLCC and KRCC likewise."
     yield ""
-    head = (
-        "task | row | seeds | teacher | student | median | interval | gain, paired | PLCC | KRCC | A's hold-out | paper"
+    yield (
+        "| task | row | seeds | teacher | student | median | interval | gain, paired | PLCC | KRCC | A's hold-out "
+        "| change on A, paired | paper |"
     )
-    yield f"| {head} |"
-    yield "|---|---|---:|---:|---:|---:|---|---|---:|---:|---:|---:|"
+    yield "|---|---|---:|---:|---:|---:|---|---|---:|---:|---:|---|---:|"
     for (task, variant), of in _by_row(together).items():
-        before, gain, on_a = "", "", ""
+        before, gain, on_a, change = "", "", "", ""
         if GAIN in of:
             before, on_a = _spread(of["teacher_srcc"]), figure(of["a_srcc"]["mean"])
-            gain = f"{figure(of[GAIN]['mean'], '+.3f')} {_interval(of[GAIN])}"
+            gain, change = _paired(of[GAIN], 3), _paired(of[CHANGE_ON_A], 4)  # on A thousandths matter
         yield (
             f"| {task} | {variant} | {of['srcc']['seeds']} | {before} | {_spread(of['srcc'])} "
             f"| {figure(of['srcc']['median'])} | {_interval(of['srcc'])} | {gain} | {_spread(of['plcc'])} "
-            f"| {_spread(of['krcc'])} | {on_a} | {paper.get((task, 'SS-IQA' if variant == OURS else variant), '')} |"
+            f"| {_spread(of['krcc'])} | {on_a} | {change} "
+            f"| {paper.get((task, 'SS-IQA' if variant == OURS else variant), '')} |"
         )
     for name, why in missing.items():
-        yield f"| {name} | not run: {why} |" + " |" * 10
+        yield f"| {name} | not run: {why} |" + " |" * 11
     if undone:
         yield ""
         yield f"In {undone} phases of these runs the guard let not all of the change stand."
@@ -191,5 +197,9 @@ def _spread(of: Mapping[str, Any]) -> str:
     return figure(of["mean"]) + (f" ± {of['std']:.3f}" if known else "")
 
 
-def _interval(of: Mapping[str, Any]) -> str:
-    return "" if of["low"] is None else f"[{of['low']:.3f}, {of['high']:.3f}]"
+def _paired(of: Mapping[str, Any], digits: int) -> str:
+    return f"{figure(of['mean'], f'+.{digits}f')} {_interval(of, digits)}".rstrip()
+
+
+def _interval(of: Mapping[str, Any], digits: int = 3) -> str:
+    return "" if of["low"] is None else f"[{of['low']:.{digits}f}, {of['high']:.{digits}f}]"
