@@ -18,9 +18,14 @@ from ssiqa.protocol import reproduce as module
 from ssiqa.protocol import summary
 from ssiqa.protocol.honest import Honest
 from ssiqa.protocol.outcome import Outcome
+from ssiqa.protocol.provenance import Provenance
 from ssiqa.protocol.reproduce import reproduce
+from ssiqa.version import __version__
 
 from .test_readers import cells, images, table
+
+MADE = Provenance("table1", "0.1", "honest", "default", "a_backbone", "cpu", "float32", {})
+"""Of tables that no run was made for."""
 
 TEACHER, STUDENT = Evaluation(0.71, 0.72, 0.73, 1.0, 4), Evaluation(0.81, 0.82, 0.83, 1.0, 4)
 """On the test part of B."""
@@ -103,7 +108,7 @@ def test_a_gain_is_of_the_student_seed_by_seed(name: str, after: str, before: st
 def test_what_happens_to_a_is_read_from_the_table(tmp_path: Path) -> None:
     """To a tenth of a thousandth, because two thousandths are what may be lost."""
     outcomes = [of_run(seed, a_srcc=0.5 - loss) for seed, loss in enumerate((0.0021, 0.0024, 0.0027))]
-    text = summary.write(tmp_path, "table1", ["livec-koniq10k"], outcomes, {}, ())
+    text = summary.write(tmp_path, MADE, ["livec-koniq10k"], outcomes, {}, ())
     assert "| 0.498 | -0.0024 [-0.0031, -0.0017] | 0.724 |" in text
     with (tmp_path / "summary.csv").open() as file:
         (row,) = (row for row in csv.DictReader(file) if row["figure"] == "change_a_srcc")
@@ -114,10 +119,38 @@ def test_what_happens_to_a_is_read_from_the_table(tmp_path: Path) -> None:
 
 def test_rows_of_the_paper_say_of_which_kind_they_are(tmp_path: Path) -> None:
     """ILNIQE stands twice in table 1: trained on A, and as it is."""
-    summary.write(tmp_path, "table1", ["livec-koniq10k"], [of_run(0)], {}, ())
+    summary.write(tmp_path, MADE, ["livec-koniq10k"], [of_run(0)], {}, ())
     with (tmp_path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     found = {row["kind"]: (row["a_srcc"], row["srcc"]) for row in rows if row["variant"] == "ILNIQE"}
     assert found == {"supervised": ("0.508", ""), "unsupervised": ("", "0.536")}
     keys = [(row["by"], row["kind"], row["task"], row["variant"], row["seed"]) for row in rows]
     assert len(set(keys)) == len(keys)
+
+
+def test_every_seed_is_in_the_text(tmp_path: Path) -> None:
+    outcomes = [of_run(seed, srcc=0.8 + seed / 100, a_srcc=0.9 + seed / 100) for seed in (0, 1, 3)]
+    peer = Outcome("table1", "livec-koniq10k", "PIQE", 1, 0.3, np.nan, 0.2)
+    lines = summary.write(tmp_path, MADE, ["livec-koniq10k"], [*outcomes, peer], {}, ()).splitlines()
+    assert "| task | row | figure | seed 0 | seed 1 | seed 3 |" in lines
+    assert "| livec-koniq10k | ssiqa | srcc | 0.800 | 0.810 | 0.830 |" in lines
+    assert "| livec-koniq10k | ssiqa | teacher_srcc | 0.500 | 0.500 | 0.500 |" in lines
+    assert "| livec-koniq10k | ssiqa | a_srcc | 0.900 | 0.910 | 0.930 |" in lines
+    assert "| livec-koniq10k | PIQE | srcc |  | undefined |  |" in lines
+    assert not [line for line in lines if line.startswith("| livec-koniq10k | PIQE | teacher_srcc")]
+
+
+def test_a_table_says_what_it_was_made_with(data_root: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"tasks": ["livec-koniq10k"], "seeds": 1, "device": "cpu", "precision": "float32"}
+    text = reproduce("table1", data_root, tmp_path / "out", **options)
+    made = f"ssiqa {__version__}, preset default, tf_efficientnet_lite0, cpu, float32"
+    assert text.startswith(f"# table1, honest protocol\n\n{made}.\n\n")
+    options |= {"preset": "paper", "backbone": "resnet18", "blocks": 2}
+    text = reproduce("table1", data_root, tmp_path / "other", **options)
+    made = f"ssiqa {__version__}, preset paper, resnet18, cpu, float32; changed: backbone, blocks"
+    assert text.startswith(f"# table1, honest protocol\n\n{made} (results.json has the values).\n\n")
+    found = kept(tmp_path / "other")
+    assert (found["table"], found["version"], found["protocol"]) == ("table1", __version__, "honest")
+    assert (found["preset"], found["backbone"]) == ("paper", "resnet18")
+    assert (found["device"], found["precision"]) == ("cpu", "float32")
+    assert found["changed"] == {"backbone": "resnet18", "blocks": 2}

@@ -34,6 +34,7 @@ from ssiqa.protocol.published import PUBLISHED
 from ssiqa.protocol.reproduce import reproduce
 from ssiqa.protocol.tasks import OURS, TABLES, TASKS, find_task, tables_of
 
+from .test_pieces import MADE
 from .test_readers import cells, table
 
 __all__ = ["settings", "weights"]  # fixtures
@@ -161,8 +162,8 @@ def test_an_undefined_correlation_stays_one(tmp_path: Path) -> None:
     outcomes = [Outcome(**figures | {"seed": seed, "srcc": srcc}) for seed, srcc in enumerate((0.9, np.nan))]
     again = [Outcome.of_run(json.loads(to_json(asdict(outcome)))) for outcome in outcomes]
     assert np.isnan(again[1].srcc)
-    text = summary.write(tmp_path, "table1", ["a-b"], again, {}, ())
-    assert text == summary.write(tmp_path, "table1", ["a-b"], outcomes, {}, ())
+    text = summary.write(tmp_path, MADE, ["a-b"], again, {}, ())
+    assert text == summary.write(tmp_path, MADE, ["a-b"], outcomes, {}, ())
     assert "| a-b | ssiqa | 2 | 0.500 ± 0.000 | undefined | undefined |" in text
     assert "| by | row | a-b |" in text  # a task that the paper has not
     assert "| ssiqa | ssiqa | 0.500 / undefined |" in text
@@ -273,7 +274,7 @@ def test_seeds_together(count: int, kind: str | None, tmp_path: Path) -> None:
         assert [found["srcc"]["low"], found["srcc"]["high"]] == pytest.approx(expected)
     if kind == "bootstrap":
         assert 0.5 < found["srcc"]["low"] < values.mean() < found["srcc"]["high"] < 0.8
-    text = summary.write(tmp_path, "table4", ["kadid10k-tid2013*"], outcomes, {}, ())
+    text = summary.write(tmp_path, replace(MADE, table="table4"), ["kadid10k-tid2013*"], outcomes, {}, ())
     assert "| 0.940 ± 0.030 |" in text  # the paper's
     with (tmp_path / "results.csv").open() as file:
         paper = [row for row in csv.DictReader(file) if row["by"] == "paper"]

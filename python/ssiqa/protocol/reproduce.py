@@ -21,6 +21,7 @@ from ssiqa.protocol.authors import Authors
 from ssiqa.protocol.honest import Honest, config_of
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import open_peers, score_database
+from ssiqa.protocol.provenance import Provenance
 from ssiqa.protocol.tasks import TABLES, Parts, Task, find_task
 from ssiqa.run import CHECKPOINTS, begin_with, identity_of, of_phase_0
 from ssiqa.version import __version__
@@ -96,6 +97,7 @@ def reproduce(
     configs = [config_of(settings_of(1, wanted[0].source, changes)) for changes in TABLES[table].variants.values()]
     if weights := configs[0].weights:  # seen before anything is read
         build_model(configs[0].backbone, Path(weights))
+    made = _provenance(table, protocol, settings_of(1, wanted[0].source, {}), given)
     _see_folders(table, wanted, data)
     teachers: dict[str, Path] = {}
     results = place / (table if protocol == "honest" else f"{table}-{protocol}")
@@ -105,7 +107,7 @@ def reproduce(
 
     def write() -> str:
         why = missing | unread
-        return summary.write(results, table, [task.name for task in wanted], outcomes, why, how.footnotes)
+        return summary.write(results, made, [task.name for task in wanted], outcomes, why, how.footnotes)
 
     for task in wanted:
         try:
@@ -141,6 +143,26 @@ def reproduce(
     return write()
 
 
+def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
+    device = pick_device(settings.get("device", "auto"))
+    return identity_of(config_of(settings), device, pick_precision(settings.get("precision", "auto"), device))
+
+
+def _provenance(table: str, protocol: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> Provenance:
+    """Of a table whose rows change these settings, some of which the caller gave."""
+    identity = _identity(settings)
+    return Provenance(
+        table,
+        __version__,
+        protocol,
+        preset=settings.get("preset", "default"),
+        backbone=identity["settings"]["backbone"],
+        device=identity["device"],
+        precision=identity["precision"],
+        changed={name: value for name, value in identity["settings"].items() if name in given},
+    )
+
+
 def _see_folders(table: str, tasks: Sequence[Task], data: Path) -> None:
     """See that some task has folders for its databases: otherwise that is said once, not for each."""
     if not data.is_dir():
@@ -165,8 +187,7 @@ def _run(
 
     ``teachers`` are the runs that have trained one, by what it depends on; this one is added.
     """
-    device = pick_device(settings.get("device", "auto"))
-    identity = identity_of(config_of(settings), device, pick_precision(settings.get("precision", "auto"), device))
+    identity = _identity(settings)
     run_folder = folder / "run"
     teacher = teachers.setdefault(to_json([parts.labeled.digest, of_phase_0(identity)]), run_folder)
     of = {"version": __version__, **identity, "images": [part.digest for part in parts]}

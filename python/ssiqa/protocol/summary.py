@@ -17,13 +17,14 @@ from ssiqa.bootstrap import CONFIDENCE, MINIMUM_GROUPS, Groups
 from ssiqa.files import write_json, write_text
 from ssiqa.metrics import figure
 from ssiqa.protocol.outcome import Outcome
+from ssiqa.protocol.provenance import Provenance
 from ssiqa.protocol.published import PUBLISHED, Published
 from ssiqa.protocol.tasks import OURS
 
 
 def write(
     place: Path,
-    table: str,
+    made: Provenance,
     tasks: Collection[str],
     outcomes: list[Outcome],
     missing: Mapping[str, str],
@@ -33,31 +34,33 @@ def write(
 
     Args:
         place: A folder.
-        table: Of the paper.
+        made: Which table it is, and what it was made with.
         tasks: Names of those of its tasks that are wanted.
         outcomes: Of all finished runs.
         missing: Why there are none, by task or row.
         footnotes: Lines beneath the table.
     """
-    published = [row for row in PUBLISHED[table] if row.task in tasks]
+    published = [row for row in PUBLISHED[made.table] if row.task in tasks]
     rows = [asdict(outcome) for outcome in outcomes]
     together = aggregate(outcomes)
     write_json(
         place / "results.json",
         {
+            **asdict(made),
             "outcomes": rows,
             "summary": together,
             "published": [asdict(row) for row in published],
             "missing": dict(missing),
         },
     )
-    of_paper = [{"by": "paper", "table": table, **asdict(row)} for row in published]
+    of_paper = [{"by": "paper", "table": made.table, **asdict(row)} for row in published]
     spreads = [name for name in Published.__dataclass_fields__ if name.endswith("_std")]
     columns = ["by", "kind", *Outcome.__dataclass_fields__, *spreads]
     write_text(place / "results.csv", _csv(columns, [*({"by": "ssiqa", **row} for row in rows), *of_paper]))
     write_text(place / "summary.csv", _csv(SUMMARY, together))
     undone = sum(outcome.undone or 0 for outcome in outcomes)
-    lines = [*_runs(together, published, missing, undone), *_beside(together, published)]
+    lines = [str(made), "", *_runs(together, published, missing, undone)]
+    lines += [*_by_seed(outcomes), *_beside(together, published)]
     summary = "\n".join([*lines, *(["", *footnotes] if footnotes else [])]) + "\n"
     write_text(place / "results.md", summary)
     return summary
@@ -158,6 +161,28 @@ def _runs(
     if undone:
         yield ""
         yield f"In {undone} phases of these runs the guard let not all of the change stand."
+
+
+OF_A_SEED = ("teacher_srcc", "srcc", "a_teacher_srcc", "a_srcc")
+
+
+def _by_seed(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The figures that the others are means of, a column for each seed."""
+    found: dict[tuple[str, str, str], dict[int, str]] = {}
+    for outcome in outcomes:
+        for name in OF_A_SEED:
+            if (value := getattr(outcome, name)) is not None:
+                found.setdefault((outcome.task, outcome.variant, name), {})[outcome.seed] = figure(value)
+    if not found:
+        return
+    seeds = sorted({outcome.seed for outcome in outcomes})
+    yield ""
+    yield "SRCC of every seed, by the names of results.csv: on the test part of B, and with a_ on the hold-out of A."
+    yield ""
+    yield "| task | row | figure | " + " | ".join(f"seed {seed}" for seed in seeds) + " |"
+    yield "|---|---|---|" + "---:|" * len(seeds)
+    for (task, variant, name), of in found.items():
+        yield f"| {task} | {variant} | {name} | " + " | ".join(of.get(seed, "") for seed in seeds) + " |"
 
 
 def _beside(together: Sequence[Mapping[str, Any]], published: Sequence[Published]) -> Iterator[str]:
