@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from ssiqa.protocol import reproduce as module
 from ssiqa.protocol import summary
 from ssiqa.protocol.honest import Honest
 from ssiqa.protocol.outcome import Outcome
+from ssiqa.protocol.peers import Peer
 from ssiqa.protocol.provenance import Provenance
 from ssiqa.protocol.reproduce import reproduce
 from ssiqa.version import __version__
@@ -154,3 +156,68 @@ def test_a_table_says_what_it_was_made_with(data_root: Path, tmp_path: Path) -> 
     assert (found["preset"], found["backbone"]) == ("paper", "resnet18")
     assert (found["device"], found["precision"]) == ("cpu", "float32")
     assert found["changed"] == {"backbone": "resnet18", "blocks": 2}
+
+
+FILES = ("results.json", "results.csv", "summary.csv", "results.md")
+
+
+def test_a_table_can_be_made_in_pieces(data_root: Path, runs: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Task by task, in any order, and seeds later: the files are those of one call."""
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    reproduce("table1", data_root, whole, tasks=["livec-koniq10k", "koniq10k-livec"], seeds=2)
+    for tasks, seeds in (("koniq10k-livec", 1), ("livec-koniq10k", 2), ("koniq10k-livec", 2)):
+        reproduce("table1", data_root, pieces, tasks=[tasks], seeds=seeds)
+    assert len(runs) == 8  # none was repeated
+    for name in FILES:
+        assert (pieces / "table1" / name).read_text() == (whole / "table1" / name).read_text()
+    reproduce("table1", data_root, pieces, tasks=["koniq10k-livec"], seeds=1)
+    assert (pieces / "table1/results.md").read_text() == (whole / "table1/results.md").read_text()
+
+
+def test_pieces_of_the_authors_protocol_belong_together(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of its settings are chosen by A, whose images are not looked at again; unless the caller gives them."""
+
+    class ByA(type(module.PROTOCOLS["honest"])):  # type: ignore[misc]
+        def settings(self, images: int, reader: str) -> dict[str, Any]:
+            return {"gamma": images / 1000}
+
+    monkeypatch.setitem(module.PROTOCOLS, "paper", ByA())
+    for task in ("koniq10k-livec", "livec-koniq10k"):
+        reproduce("table1", data_root, tmp_path, tasks=[task], seeds=1, protocol="paper")
+    assert len(kept(tmp_path, "table1-paper")["outcomes"]) == 2
+    shutil.rmtree(tmp_path / "table1-paper/livec-koniq10k")
+    reproduce("table1", data_root, tmp_path, tasks=["livec-koniq10k"], seeds=1, protocol="paper", gamma=0.5)
+    found = kept(tmp_path, "table1-paper")
+    assert [outcome["task"] for outcome in found["outcomes"]] == ["livec-koniq10k"]
+    assert found["missing"].keys() == {"koniq10k-livec ssiqa"}
+
+
+def test_pieces_of_other_settings_are_left_out_and_named(data_root: Path, tmp_path: Path) -> None:
+    reproduce("table1", data_root, tmp_path, tasks=["koniq10k-livec"], seeds=2, blocks=1)
+    text = reproduce("table1", data_root, tmp_path, tasks=["livec-koniq10k"], seeds=1, blocks=2)
+    said = "what is finished of seed 0, 1 is of other settings or version (not the same: settings)"
+    assert f"| koniq10k-livec ssiqa | not run: {said} |" in text
+    found = kept(tmp_path)
+    assert [outcome["task"] for outcome in found["outcomes"]] == ["livec-koniq10k"]
+    assert found["missing"] == {"koniq10k-livec ssiqa": said}
+
+
+def test_peers_of_earlier_pieces_stay(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless they are of another version, or have no score for an image any more."""
+
+    def made(tasks: str, peer: Peer) -> list[tuple[str, str]]:
+        monkeypatch.setattr(module, "open_peers", lambda folder: ({"PIQE": peer}, {}))
+        reproduce("table1", data_root, tmp_path, tasks=[tasks], seeds=1)
+        outcomes = kept(tmp_path)["outcomes"]
+        assert all(outcome["teacher_srcc"] is None for outcome in outcomes if outcome["variant"] == "PIQE")
+        return [(outcome["task"], outcome["variant"]) for outcome in outcomes]
+
+    peer, task, other = Peer(lambda image: 1.0, "1.0"), "livec-koniq10k", "koniq10k-livec"
+    assert made(task, peer) == [(task, "ssiqa"), (task, "PIQE")]
+    assert made(other, peer) == [(task, "ssiqa"), (task, "PIQE"), (other, "ssiqa"), (other, "PIQE")]
+    assert made(other, Peer(lambda image: 1.0, "2.0")) == [(task, "ssiqa"), (other, "ssiqa"), (other, "PIQE")]
+    assert made(other, Peer(lambda image: np.nan, "3.0")) == [(task, "ssiqa"), (other, "ssiqa")]
+    assert "koniq10k-livec PIQE" in kept(tmp_path)["missing"]
+    assert "no score" in kept(tmp_path)["missing"]["koniq10k-livec PIQE"]

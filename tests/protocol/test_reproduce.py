@@ -160,7 +160,7 @@ def test_an_undefined_correlation_stays_one(tmp_path: Path) -> None:
         "variant": "ssiqa",
     }
     outcomes = [Outcome(**figures | {"seed": seed, "srcc": srcc}) for seed, srcc in enumerate((0.9, np.nan))]
-    again = [Outcome.of_run(json.loads(to_json(asdict(outcome)))) for outcome in outcomes]
+    again = [Outcome.of_kept(json.loads(to_json(asdict(outcome)))) for outcome in outcomes]
     assert np.isnan(again[1].srcc)
     text = summary.write(tmp_path, MADE, ["a-b"], again, {}, ())
     assert text == summary.write(tmp_path, MADE, ["a-b"], outcomes, {}, ())

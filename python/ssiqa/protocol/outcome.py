@@ -50,7 +50,7 @@ class Outcome:
     undone: int | None = None
 
     @classmethod
-    def of_run(cls, kept: Mapping[str, Any]) -> Outcome:
-        """As it was kept of a run, which has all figures: null in JSON is NaN."""
+    def of_kept(cls, kept: Mapping[str, Any]) -> Outcome:
+        """As JSON has kept the figures that there are: null is NaN."""
         figures: dict[str, Any] = {name: np.nan if value is None else value for name, value in kept.items()}
         return cls(**figures)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ from typing import Any
 from ssiqa.adaptation import adapt
 from ssiqa.device import pick_device, pick_precision
 from ssiqa.errors import DataError, SsiqaError
-from ssiqa.files import read_json, to_json, write_json
+from ssiqa.files import read_json, to_json
 from ssiqa.material import fingerprints
 from ssiqa.metrics import agreement
 from ssiqa.models import build_model
 from ssiqa.protocol import summary
 from ssiqa.protocol.authors import Authors
 from ssiqa.protocol.honest import Honest, config_of
+from ssiqa.protocol.kept import RESULT, collect, keep, row_folder
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import open_peers, score_database
 from ssiqa.protocol.provenance import Provenance
@@ -26,7 +26,6 @@ from ssiqa.protocol.tasks import TABLES, Parts, Task, find_task
 from ssiqa.run import CHECKPOINTS, begin_with, identity_of, of_phase_0
 from ssiqa.version import __version__
 
-RESULT = "result.json"
 PROTOCOLS: dict[str, Honest] = {"honest": Honest(), "paper": Authors()}
 
 
@@ -51,7 +50,8 @@ def reproduce(
     share its teacher, seed by seed. Decoded photos are kept until the table is finished, unless ``cache_dir`` says
     where they stay. ``results.json`` and ``results.csv`` hold every seed beside what the paper reports,
     ``summary.csv`` (and ``results.json``, too) what the seeds of a row have in common, and ``results.md`` the summary
-    that is returned.
+    that is returned. All of them hold what earlier calls have finished of the table in that folder, too: other tasks,
+    and further seeds. What is of other settings or another version is left out, and named.
 
     Args:
         table: ``"table1"`` to ``"table6"``.
@@ -79,9 +79,9 @@ def reproduce(
     if protocol not in PROTOCOLS:
         raise SsiqaError(f"No protocol {protocol!r}; there are: {', '.join(PROTOCOLS)}.")
     wanted, how = TABLES[table].tasks, PROTOCOLS[protocol]
+    there = (*wanted, *TABLES[table].others)
     if tasks is not None:
         chosen = [find_task(name) for name in tasks]
-        there = (*TABLES[table].tasks, *TABLES[table].others)
         wanted = tuple(task for task in there if task in chosen)
         if not wanted:
             raise SsiqaError(f"{table} has none of these tasks; it has: {', '.join(task.name for task in there)}.")
@@ -101,13 +101,21 @@ def reproduce(
     _see_folders(table, wanted, data)
     teachers: dict[str, Path] = {}
     results = place / (table if protocol == "honest" else f"{table}-{protocol}")
-    outcomes: list[Outcome] = []
     peers, missing = open_peers(Path(peers_dir or data / "peers")) if TABLES[table].peers else ({}, {})
     unread: dict[str, str] = {}
+    rows: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for task in there:
+        for variant, changes in TABLES[table].variants.items():
+            settings_here = settings_of(1, task.source, changes)
+            by_a = how.settings(1, task.source).keys() - given.keys() - changes.keys()
+            rows[task.name, variant] = _of_any(settings_here, without={"seed", *by_a})
+        rows |= {(task.name, name): {"peer": peer.version} for name, peer in peers.items()}
 
     def write() -> str:
-        why = missing | unread
-        return summary.write(results, made, [task.name for task in wanted], outcomes, why, how.footnotes)
+        outcomes, others = collect(results, rows)
+        shown = {task.name for task in wanted} | {outcome.task for outcome in outcomes}
+        names = [task.name for task in there if task.name in shown]
+        return summary.write(results, made, names, outcomes, missing | unread | others, how.footnotes)
 
     for task in wanted:
         try:
@@ -120,21 +128,23 @@ def reproduce(
         seen_b = how.prepared(target, task.target, place / "resized" / task.target)
         for variant, changes in TABLES[table].variants.items():
             for seed in range(seeds):
-                folder = results / task.name.replace("*", "-common") / _folder_name(variant) / f"seed-{seed}"
+                folder = row_folder(results, task.name, variant) / f"seed-{seed}"
                 parts = task.split(seen_a, seen_b, seed)
                 run = settings_of(len(parts.labeled.images), task.source, changes) | {"seed": seed}
-                outcomes.append(_run(folder, (table, task.name, variant, seed), parts, how, run, teachers))
+                _run(folder, (table, task.name, variant, seed), parts, how, run, teachers)
                 write()
         for name, peer in peers.items():
+            folder = row_folder(results, task.name, name)
             try:  # all seeds or none: an image without score would leave out the seeds that test on it
                 tests = [task.split(source, target, seed).test for seed in range(seeds)]
                 found = [agreement(score_database(name, peer, test, place / "peers"), test.quality) for test in tests]
             except DataError as error:
                 missing[f"{task.name} {name}"] = str(error)
+                shutil.rmtree(folder, ignore_errors=True)  # what an earlier call has kept of it
             else:
-                outcomes += [
-                    Outcome(table, task.name, name, seed, of.plcc, of.srcc, of.krcc) for seed, of in enumerate(found)
-                ]
+                for seed, of in enumerate(found):
+                    outcome = Outcome(table, task.name, name, seed, of.plcc, of.srcc, of.krcc)
+                    keep(folder / f"seed-{seed}", {"peer": peer.version}, outcome)
             write()
     if len(unread) == len(wanted):
         raise NothingToRun(f"No task of {table} can run. {' '.join(dict.fromkeys(unread.values()))}")
@@ -146,6 +156,13 @@ def reproduce(
 def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     device = pick_device(settings.get("device", "auto"))
     return identity_of(config_of(settings), device, pick_precision(settings.get("precision", "auto"), device))
+
+
+def _of_any(settings: Mapping[str, Any], without: Collection[str]) -> dict[str, Any]:
+    """What all runs of a row are of, but for some settings."""
+    identity = _identity(settings)
+    alike = {name: value for name, value in identity["settings"].items() if name not in without}
+    return {"version": __version__, **identity, "settings": alike}
 
 
 def _provenance(table: str, protocol: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> Provenance:
@@ -182,8 +199,8 @@ def _run(
     how: Honest,
     settings: dict[str, Any],
     teachers: dict[str, Path],
-) -> Outcome:
-    """The outcome of a row (table, task, variant, seed): from its folder, or made and kept there.
+) -> None:
+    """Make the outcome of a row (table, task, variant, seed), unless its folder keeps it already.
 
     ``teachers`` are the runs that have trained one, by what it depends on; this one is added.
     """
@@ -199,7 +216,7 @@ def _run(
                 f"{folder} holds a run of other settings, images or version (not the same: {', '.join(changed)}); "
                 "choose another output folder."
             )
-        return Outcome.of_run(kept["outcome"])
+        return
     for name in ("labeled", "unlabeled", "test"):
         shutil.rmtree(folder / name, ignore_errors=True)
     labeled = parts.labeled.link_to(folder / "labeled")
@@ -224,9 +241,4 @@ def _run(
         a_srcc=holdout["student"]["srcc"],
         undone=sum(phase["step"] < 1 for phase in run.report["phases"][1:]),
     )
-    write_json(folder / RESULT, {"of": of, "outcome": asdict(outcome)})
-    return outcome
-
-
-def _folder_name(variant: str) -> str:
-    return "".join(letter for letter in variant if letter.isalnum())
+    keep(folder, of, outcome)
