@@ -21,7 +21,8 @@ from ssiqa.protocol.honest import Honest
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import Peer
 from ssiqa.protocol.provenance import Provenance
-from ssiqa.protocol.reproduce import reproduce
+from ssiqa.protocol.readers import ARCHIVES
+from ssiqa.protocol.reproduce import NothingToRun, reproduce
 from ssiqa.version import __version__
 
 from .test_readers import cells, images, table
@@ -221,3 +222,14 @@ def test_peers_of_earlier_pieces_stay(data_root: Path, tmp_path: Path, monkeypat
     assert made(other, Peer(lambda image: np.nan, "3.0")) == [(task, "ssiqa"), (other, "ssiqa")]
     assert "koniq10k-livec PIQE" in kept(tmp_path)["missing"]
     assert "no score" in kept(tmp_path)["missing"]["koniq10k-livec PIQE"]
+
+
+def test_a_missing_archive_is_described_before_anything_is_read(tmp_path: Path) -> None:
+    """A folder for A is there, and none for B: that one alone is asked for, with its files, layout and origin."""
+    (tmp_path / "live").mkdir()
+    with pytest.raises(NothingToRun) as raised:
+        reproduce("table1", tmp_path, tmp_path / "out", tasks=["csiq-live"])
+    asked = f"There is no folder csiq in {tmp_path}. It must hold csiq.DMOS.xlsx, and dst_imgs with folders awgn, blur"
+    assert str(raised.value).startswith(f"No task of table1 can run. {asked}")
+    assert str(raised.value).endswith(f"get them from {ARCHIVES['csiq'].origin}.")
+    assert not (tmp_path / "out").exists()

@@ -336,11 +336,11 @@ def test_what_cannot_run_is_said_and_exits_with_2(data_root: Path, tmp_path: Pat
         (("table3", "--data-root", tmp_path / "file"), f"{tmp_path / 'file'} is no folder"),
         (
             ("table3", "--data-root", tmp_path / "empty"),
-            "No task of table3 can run, because .* lacks the folders live, csiq",
+            "No task of table3 can run. There is no folder live in .* There is no folder csiq in ",
         ),
         (
             ("all", "--data-root", tmp_path / "empty"),
-            "No task of table1 can run, because .* lacks the folders live, csiq",
+            "No task of table1 can run. There is no folder live in .* There is no folder csiq in ",
         ),
         (("table9", "--data-root", data_root), "'table9' is not one of"),
         (("table1", "--data-root", data_root, "--protocol", "mine"), "'mine' is not one of"),

@@ -205,6 +205,11 @@ class Archive(NamedTuple):
     images: int
     origin: str
 
+    @property
+    def asked(self) -> str:
+        """What its folder must hold, in a sentence."""
+        return f"It must hold {', '.join(self.tables)}, and {self.layout}; get them from {self.origin}."
+
 
 ARCHIVES = {
     "live": Archive(
@@ -277,6 +282,11 @@ _COMPLETE = 0.9
 """Share of the documented images below which a table is worth a warning."""
 
 
+def no_folder(name: str, data_root: Path) -> str:
+    """What is to be said where ``data_root`` has no folder of that name."""
+    return f"There is no folder {name} in {data_root}. {ARCHIVES[name].asked}"
+
+
 def read_database(name: str, data_root: Path) -> Database:
     """The database in ``data_root/name``, or in the one folder in there that its archive unpacks to.
 
@@ -284,20 +294,19 @@ def read_database(name: str, data_root: Path) -> Database:
         DataError: It is not there, or not laid out as its authors distribute it; says how and where they do.
     """
     archive = ARCHIVES[name]
-    asked = f"It must hold {', '.join(archive.tables)}, and {archive.layout}; get them from {archive.origin}."
     if not (data_root / name).is_dir():
-        raise DataError(f"There is no folder {name} in {data_root}. {asked}")
+        raise DataError(no_folder(name, data_root))
     root = _top(data_root / name, archive.tables[0])
     if missing := [table for table in archive.tables if not (root / table).is_file()]:
-        raise DataError(f"{root} lacks {', '.join(missing)}. {asked}")
+        raise DataError(f"{root} lacks {', '.join(missing)}. {archive.asked}")
     try:
         found = archive.read(root)
     except DataError as error:
-        raise DataError(f"{error} {asked}") from error
+        raise DataError(f"{error} {archive.asked}") from error
     except Exception as error:  # whatever another layout makes the parsers of these files stumble over
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(
-            f"{root} is not laid out as the authors of this database distribute it ({reason}). {asked}"
+            f"{root} is not laid out as the authors of this database distribute it ({reason}). {archive.asked}"
         ) from error
     if len(found.images) < _COMPLETE * archive.images:
         logger.warning(

@@ -22,6 +22,7 @@ from ssiqa.protocol.kept import RESULT, collect, keep, row_folder
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import open_peers, score_database
 from ssiqa.protocol.provenance import Provenance
+from ssiqa.protocol.readers import no_folder
 from ssiqa.protocol.tasks import TABLES, Parts, Task, find_task
 from ssiqa.run import CHECKPOINTS, begin_with, identity_of, of_phase_0
 from ssiqa.version import __version__
@@ -186,10 +187,8 @@ def _see_folders(table: str, tasks: Sequence[Task], data: Path) -> None:
         raise NothingToRun(f"{data} is no folder; name the one that holds the unpacked archives: live, csiq, ...")
     absent = [name for task in tasks for name in (task.source, task.target) if not (data / name).is_dir()]
     if all(task.source in absent or task.target in absent for task in tasks):
-        raise NothingToRun(
-            f"No task of {table} can run, because {data} lacks the folders {', '.join(dict.fromkeys(absent))}; "
-            "unpack the archives there, each into a folder of that name."
-        )
+        reasons = [no_folder(name, data) for name in dict.fromkeys(absent)]
+        raise NothingToRun(f"No task of {table} can run. {' '.join(reasons)}")
 
 
 def _run(
