@@ -244,6 +244,14 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
 @click.option("--preset", type=click.Choice(["default", "paper"]), help="By default what the protocol says.")
 @click.option("--backbone", help="timm model name.")
 @click.option("--weights", type=_PATH, help="Weight file for the backbone.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True)
+@click.option(
+    "--cache", "cache_dir", type=_PATH, metavar="DIR", help="Keep decoded photos there, for other tables too."
+)
+@click.option(
+    "--cache-size", type=click.FloatRange(min=0), default=CACHE_GIB, show_default=True, help="GiB that it may hold."
+)
 def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seeds: int, **options: Any) -> None:
     """Run TABLE of the paper (table1 to table6, or all) on the databases under --data-root.
 

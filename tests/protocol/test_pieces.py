@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.io import savemat
 
+from ssiqa.cli import main
 from ssiqa.metrics import Evaluation
 from ssiqa.protocol import reproduce as module
 from ssiqa.protocol import summary
@@ -233,3 +235,17 @@ def test_a_missing_archive_is_described_before_anything_is_read(tmp_path: Path) 
     assert str(raised.value).startswith(f"No task of table1 can run. {asked}")
     assert str(raised.value).endswith(f"get them from {ARCHIVES['csiq'].origin}.")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_passes_on_what_the_machine_is(data_root: Path, runs: list[dict[str, Any]], tmp_path: Path) -> None:
+    """And a cache that was named stays, even in the output folder."""
+    out, cache = tmp_path / "out", tmp_path / "out/cache"
+    cache.mkdir(parents=True)
+    options = ["table1", "--data-root", data_root, "-o", out, "--tasks", "livec-koniq10k", "--seeds", 1]
+    options += ["--device", "cpu", "--precision", "float32", "--cache", cache, "--cache-size", 2.5]
+    result = CliRunner().invoke(main, ["reproduce", *map(str, options)])
+    assert result.exit_code == 0, result.output
+    wanted = {"device": "cpu", "precision": "float32", "cache_dir": cache, "cache_size": 2.5}
+    assert {name: runs[0][name] for name in wanted} == wanted
+    assert ", cpu, float32." in result.output
+    assert cache.is_dir()

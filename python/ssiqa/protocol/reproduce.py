@@ -149,7 +149,7 @@ def reproduce(
             write()
     if len(unread) == len(wanted):
         raise NothingToRun(f"No task of {table} can run. {' '.join(dict.fromkeys(unread.values()))}")
-    if given["cache_dir"] == own_cache:
+    if settings.get("cache_dir") is None:
         shutil.rmtree(own_cache, ignore_errors=True)
     return write()
 
