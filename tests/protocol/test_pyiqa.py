@@ -118,3 +118,24 @@ def test_a_table_that_is_none_of_pyiqas(tmp_path: Path) -> None:
         read_pyiqa(tmp_path / "meta.csv", tmp_path)
     with pytest.raises(DataError, match=r"none\.csv is not there"):
         read_pyiqa(tmp_path / "none.csv", tmp_path)
+
+
+def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "meta.csv").write_bytes("img_name,mos\ncafé.png,4\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"meta\.csv cannot be read \(.*\): save it as comma-separated text in UTF-8"):
+        read_pyiqa(tmp_path / "meta.csv", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"t{number}.bmp" for number in range(1, 8)],
+        [f"t{number}.bmp" for number in range(1, 10)],
+        ["t1.bmp", "t2.bmp", "u1.bmp"],
+    ],
+)
+def test_photos_are_not_for_practice_by_their_name_alone(names: list[str], tmp_path: Path) -> None:
+    """Only where exactly those seven of LIVE Challenge are beside its others."""
+    images(tmp_path, names)
+    table(tmp_path / "meta.csv", [["img_name", "mos"], *([name, 50] for name in names)])
+    assert read_pyiqa(tmp_path / "meta.csv", tmp_path).images == tuple(names)

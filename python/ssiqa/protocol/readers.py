@@ -134,7 +134,8 @@ _LABEL = ("mos", "dmos", "elo_score", "score")
 _PATCHES = "img_name/patch_name"
 _LIVE = re.compile(r"(jp2k|jpeg|wn|gblur|fastfading)/img\d+(\.bmp)?")
 _KADID = re.compile(r"I\d+_\d+_\d+\.png")
-_PRACTICE = re.compile(r"t[1-7]\.bmp")
+_NUMBERED = re.compile(r"t\d+\.bmp")
+_PRACTICE = {f"t{number}.bmp" for number in range(1, 8)}
 
 
 def read_pyiqa(meta: Path, root: Path) -> Database:
@@ -143,22 +144,25 @@ def read_pyiqa(meta: Path, root: Path) -> Database:
     As pyiqa does, it goes by position: image and label, or where the first column is one of references
     (``ref_name``, ``hq_name``) reference, image and label. A label called ``dmos`` is lower for better images, with
     two exceptions that are known by their images' names: LIVE's is called ``mos``, and KADID-10k's rises with quality.
-    The seven photos for practice of LIVE In the Wild Challenge are left out. That of FLIVE lists patches, too; a patch
-    is of its picture's group.
+    The seven photos for practice of LIVE In the Wild Challenge are left out where all of them are listed, t1.bmp to
+    t7.bmp, and beside them others of other names. That of FLIVE lists patches, too; a patch is of its picture's group.
 
     Args:
         meta: The CSV; its label column is ``mos``, ``dmos``, ``elo_score`` or ``score``, in small letters or capitals.
         root: What its names of images are relative to.
 
     Raises:
-        DataError: The CSV is not there or none of pyiqa's, or a row is wrong, or images are missing.
+        DataError: The CSV is not there, not in UTF-8 or none of pyiqa's, or a row is wrong, or images are missing.
 
     Example:
         >>> read_pyiqa(Path("meta_info_CSIQDataset.csv"), Path("csiq")).link_to(Path("labeled"))  # doctest: +SKIP
     """
     if not meta.is_file():
         raise DataError(f"{meta} is not there.")
-    table = csv.reader(_lines(meta))
+    try:
+        table = csv.reader(_lines(meta))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{meta} cannot be read ({error}): save it as comma-separated text in UTF-8.") from error
     header, *cells = [(table.line_num, row) for row in table if row] or [(0, [""])]
     names = [*header[1], "", ""]
     first = int(names[0] in _REFERENCE)  # the image's column
@@ -175,8 +179,10 @@ def read_pyiqa(meta: Path, root: Path) -> Database:
             raise DataError(f"{place} has no label.")
         image = row[first]
         group = row[0] if first else _of_patch(image) if names[0] == _PATCHES else ""
-        if not _PRACTICE.fullmatch(image):
-            rows.append(_Row(place, image, row[first + 1], group))
+        rows.append(_Row(place, image, row[first + 1], group))
+    numbered = {row.image for row in rows if _NUMBERED.fullmatch(row.image)}
+    if numbered == _PRACTICE and len(rows) > len(numbered):
+        rows = [row for row in rows if row.image not in numbered]
     of_live, of_kadid = (any(of.fullmatch(row.image) for row in rows[:1]) for of in (_LIVE, _KADID))
     lower = of_live or (label == "dmos" and not of_kadid)
     name = meta.stem.removeprefix("meta_info_").removesuffix("Dataset")
