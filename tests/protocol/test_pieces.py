@@ -79,7 +79,7 @@ def kept(place: Path, table: str = "table1") -> dict[str, Any]:
 
 
 def test_figures_of_teacher_and_student_are_not_swapped(data_root: Path, tmp_path: Path) -> None:
-    reproduce("table1", data_root, tmp_path / "out", tasks=["livec-koniq10k"], seeds=1)
+    text = reproduce("table1", data_root, tmp_path / "out", tasks=["livec-koniq10k"], seeds=1)
     (outcome,) = kept(tmp_path / "out")["outcomes"]
     assert {name: outcome[name] for name in ("teacher_plcc", "teacher_srcc", "teacher_krcc")} == {
         "teacher_plcc": 0.71,
@@ -90,6 +90,7 @@ def test_figures_of_teacher_and_student_are_not_swapped(data_root: Path, tmp_pat
     assert (outcome["a_teacher_plcc"], outcome["a_teacher_srcc"]) == (0.91, 0.92)
     assert (outcome["a_plcc"], outcome["a_srcc"]) == (0.93, 0.94)
     assert outcome["undone"] == 2
+    assert "\nThe guard damped or undid 2 phases of these runs.\n" in text
 
 
 def of_run(seed: int, **figures: float) -> Outcome:

@@ -30,7 +30,7 @@ class Outcome:
         a_teacher_srcc: The same, ranks.
         a_plcc: Of the student on the hold-out of A.
         a_srcc: The same, ranks.
-        undone: Phases of which the guard let not all stand.
+        undone: How many phases the guard damped or undid.
     """
 
     table: str

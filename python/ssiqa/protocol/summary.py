@@ -160,7 +160,7 @@ def _runs(
         yield f"| {name} | not run: {why} |" + " |" * 11
     if undone:
         yield ""
-        yield f"In {undone} phases of these runs the guard let not all of the change stand."
+        yield f"The guard damped or undid {undone} phase{'s' * (undone > 1)} of these runs."
 
 
 OF_A_SEED = ("teacher_srcc", "srcc", "a_teacher_srcc", "a_srcc")
