@@ -172,6 +172,8 @@ def test_a_table_can_be_made_in_pieces(data_root: Path, runs: list[dict[str, Any
     for tasks, seeds in (("koniq10k-livec", 1), ("livec-koniq10k", 2), ("koniq10k-livec", 2)):
         reproduce("table1", data_root, pieces, tasks=[tasks], seeds=seeds)
     assert len(runs) == 8  # none was repeated
+    tasks_and_seeds = [(outcome["task"], outcome["seed"]) for outcome in kept(pieces)["outcomes"]]
+    assert tasks_and_seeds == [(task, seed) for task in ("livec-koniq10k", "koniq10k-livec") for seed in range(2)]
     for name in FILES:
         assert (pieces / "table1" / name).read_text() == (whole / "table1" / name).read_text()
     reproduce("table1", data_root, pieces, tasks=["koniq10k-livec"], seeds=1)

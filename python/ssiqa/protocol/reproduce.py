@@ -107,9 +107,10 @@ def reproduce(
     rows: dict[tuple[str, str], Mapping[str, Any]] = {}
     for task in there:
         for variant, changes in TABLES[table].variants.items():
-            settings_here = settings_of(1, task.source, changes)
-            by_a = how.settings(1, task.source).keys() - given.keys() - changes.keys()
-            rows[task.name, variant] = _of_any(settings_here, without={"seed", *by_a})
+            # What the protocol chooses, it may choose by the images of A; its own folder and the version vouch for it.
+            chosen_by_a = how.settings(1, task.source).keys() - given.keys() - changes.keys()
+            any_a = settings_of(1, task.source, changes)
+            rows[task.name, variant] = _of_any(any_a, without={"seed", *chosen_by_a})
         rows |= {(task.name, name): {"peer": peer.version} for name, peer in peers.items()}
 
     def write() -> str:
@@ -160,7 +161,7 @@ def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_any(settings: Mapping[str, Any], without: Collection[str]) -> dict[str, Any]:
-    """What all runs of a row are of, but for some settings."""
+    """What all runs of a row are of, as far as it is not among the settings that are left out."""
     identity = _identity(settings)
     alike = {name: value for name, value in identity["settings"].items() if name not in without}
     return {"version": __version__, **identity, "settings": alike}
