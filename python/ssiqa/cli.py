@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,11 @@ import click
 
 from ssiqa.cache import CACHE_GIB
 from ssiqa.errors import DataError, SsiqaError
-from ssiqa.files import to_json, write_text
 from ssiqa.version import __version__
 
 if TYPE_CHECKING:
     from ssiqa.results import Adaptation
+    from ssiqa.scorer import Judgement
 
 _PATH = click.Path(path_type=Path)
 
@@ -37,6 +36,8 @@ class _Group(click.Group):
         except SsiqaError as error:
             click.echo(f"ssiqa: {error}", err=True)
             context.exit(2)
+        except BrokenPipeError:
+            raise  # click ends quietly: whoever read what is printed has read enough
         except OSError as error:
             click.echo(f"ssiqa: {error.filename or 'a file'}: {error.strerror or error}.", err=True)
             context.exit(2)
@@ -152,37 +153,25 @@ def update(run: Path, unlabeled: Path, output: Path, profiled: bool, **options: 
 def score(scorer: Path, images: tuple[Path, ...], output: Path | None, interval: bool) -> None:
     """Score IMAGES, files or folders, with an exported SCORER.
 
-    An image that cannot be read is named and left out; the others are scored, and the exit code is 2.
+    An image that cannot be read is named and left out; the others are scored, and the exit code is 2. A file of scores
+    grows as they are made: Ctrl-C leaves those that are.
 
     \b
     Examples:
       ssiqa score run/student.pt photo.jpg
       ssiqa score run/student.pt photos/ --interval --output scores.csv
     """
+    from ssiqa.score_file import KINDS
     from ssiqa.scorer import load
 
-    if output and output.suffix not in (".csv", ".json"):
-        raise SsiqaError(f"--output {output} must end in .csv or .json.")
+    if output and output.suffix not in KINDS:
+        raise SsiqaError(f"--output {output} must end in {' or '.join(KINDS)}.")
     loaded = load(scorer)
-    if output:
-        output.parent.mkdir(parents=True, exist_ok=True)  # fails now rather than after hours of scoring
-    rows: list[dict[str, str | float]] = []
-    failed = 0
     paths = list(_expand(images))
-    for path, found in zip(paths, loaded.judge_each(paths, with_margin=interval), strict=True):
-        if isinstance(found, DataError):
-            click.echo(f"ssiqa: {found}", err=True)
-            failed += 1
-            continue
-        ends = {"low": found.score - found.margin, "high": found.score + found.margin} if interval else {}
-        rows.append({"image": str(path), "score": found.score, **ends})
-        if not output:
-            click.echo("\t".join([f"{found.score:.4f}", *(f"{end:.4f}" for end in ends.values()), str(path)]))
-    if output:
-        write_text(output, _table(rows, output.suffix))
-        click.echo(f"{len(rows)} scores in {output}")
-    if failed:
-        raise SsiqaError(f"{failed} of {len(rows) + failed} images could not be read; they have no score.")
+    with closing(loaded.judge_each(paths, with_margin=interval)) as judgements:
+        count = _write(output, paths, judgements, interval) if output else _print(paths, judgements, interval)
+    if count < len(paths):
+        raise SsiqaError(f"{len(paths) - count} of {len(paths)} images could not be read; they have no score.")
 
 
 @main.command()
@@ -360,11 +349,41 @@ def _expand(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield path
 
 
-def _table(rows: list[dict[str, str | float]], suffix: str) -> str:
-    if suffix == ".json":
-        return to_json(rows) + "\n"
-    table = io.StringIO()
-    writer = csv.DictWriter(table, list(rows[0]) if rows else ["image", "score"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return table.getvalue()
+def _print(paths: list[Path], judgements: Iterable[Judgement | DataError], interval: bool) -> int:
+    """Print what is found of images that can be read; their number."""
+    count = 0
+    for path, *numbers in _rows(paths, judgements, interval):
+        click.echo("\t".join([*(f"{number:.4f}" for number in numbers), f"{path}"]))
+        count += 1
+    return count
+
+
+def _write(output: Path, paths: list[Path], judgements: Iterable[Judgement | DataError], interval: bool) -> int:
+    """The same into a file, which is opened before anything is scored: that it cannot be is known now, not in hours."""
+    from ssiqa.progress import Task
+    from ssiqa.score_file import ScoreFile
+
+    with ScoreFile(output, ["image", "score", *(["low", "high"] if interval else [])]) as file:
+        try:
+            with Task("Scoring", len(paths)) as task:
+                for row in _rows(paths, task.each(judgements), interval):
+                    file.add(*row)
+        except KeyboardInterrupt:
+            click.echo(f"ssiqa: {file.count} scores of {len(paths)} images are in {output}.", err=True)
+            raise
+    click.echo(f"{file.count} scores in {output}")
+    return file.count
+
+
+def _rows(
+    paths: list[Path], judgements: Iterable[Judgement | DataError], interval: bool
+) -> Iterator[tuple[str | float, ...]]:
+    """Path, score and ends of the interval, if asked for, of each image that can be read; the others are named."""
+    from ssiqa.progress import tell
+
+    for path, found in zip(paths, judgements, strict=True):
+        if isinstance(found, DataError):
+            tell(f"ssiqa: {found}")
+            continue
+        ends = (found.score - found.margin, found.score + found.margin) if interval else ()
+        yield str(path), found.score, *ends

@@ -18,6 +18,11 @@ logger = logging.getLogger("ssiqa")
 SECONDS_BETWEEN_LINES = 30.0
 
 
+def tell(line: str) -> None:
+    """Print a line to stderr, above the bar if there is one."""
+    tqdm.write(line, file=sys.stderr)
+
+
 class Task:
     """One stretch of work with a known number of images; use as a context manager.
 

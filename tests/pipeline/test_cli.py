@@ -6,8 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,6 +18,7 @@ from click.testing import CliRunner, Result
 import ssiqa
 from ssiqa import config
 from ssiqa.cli import main
+from ssiqa.scorer import Scorer
 
 from .conftest import texture, write_photo
 
@@ -38,13 +42,17 @@ def test_info_says_what_runs_and_why_not() -> None:
     assert {line.split()[0] for line in result.output.splitlines()} >= {"ssiqa", "torch", "core", "cpu", "cuda"}
 
 
-def test_score_to_terminal_and_files(adaptation: ssiqa.Adaptation, unlabeled: Path, tmp_path: Path) -> None:
+def test_score_to_terminal_and_files(
+    adaptation: ssiqa.Adaptation, unlabeled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     student = adaptation.output_dir / "student.pt"
     expected = adaptation.student.score(sorted(unlabeled.glob("*.png")))
     result = ssiqa_command("score", student, unlabeled)
     assert result.exit_code == 0
     assert len(result.output.splitlines()) == len(expected)
-    ssiqa_command("score", student, unlabeled, "--output", tmp_path / "scores.csv")
+    saved = ssiqa_command("score", student, unlabeled, "--output", tmp_path / "scores.csv")
+    assert saved.stdout == f"{len(expected)} scores in {tmp_path / 'scores.csv'}\n"
+    assert "Scoring: 12 img" in caplog.text
     with (tmp_path / "scores.csv").open() as file:
         assert [float(row["score"]) for row in csv.DictReader(file)] == expected.tolist()
     ssiqa_command("score", student, unlabeled / "00.png", "--output", tmp_path / "scores.json")
@@ -172,12 +180,49 @@ def test_undefined_correlations_are_words_not_a_crash(adaptation: ssiqa.Adaptati
     assert "SRCC undefined" in result.output
 
 
-def test_a_place_that_cannot_be_written_is_named(adaptation: ssiqa.Adaptation, unlabeled: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["file/scores.csv", "folder.json"])
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_scored(
+    name: str, adaptation: ssiqa.Adaptation, unlabeled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
-    student = adaptation.output_dir / "student.pt"
-    result = ssiqa_command("score", student, unlabeled, "--output", tmp_path / "file/scores.csv")
+    (tmp_path / "folder.json").mkdir()
+    monkeypatch.setattr(Scorer, "_judge", lambda *_: pytest.fail("scored"))
+    result = ssiqa_command("score", adaptation.output_dir / "student.pt", unlabeled, "--output", tmp_path / name)
     assert result.exit_code == 2
-    assert str(tmp_path / "file") in result.stderr
+    assert result.stderr.startswith(f"ssiqa: {tmp_path / name} cannot be written (")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", [".csv", ".json"])
+def test_ctrl_c_leaves_the_scores_that_are_there(
+    kind: str, adaptation: ssiqa.Adaptation, unlabeled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, student = tmp_path / f"scores{kind}", adaptation.output_dir / "student.pt"
+    expected = adaptation.student.score(sorted(unlabeled.glob("*.png"))[:3])
+    judge_each = Scorer.judge_each
+
+    def interrupted(*arguments: Any, **options: Any) -> Iterator[Any]:
+        yield from islice(judge_each(*arguments, **options), 3)
+        assert len(output.read_text().split("png")) == 4  # in the file already: a kill would not cost them either
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Scorer, "judge_each", interrupted)
+    result = ssiqa_command("score", student, unlabeled, "--output", output)
+    assert result.exit_code == 130
+    assert f"3 scores of 12 images are in {output}." in result.stderr
+    with output.open() as file:
+        rows = list(csv.DictReader(file)) if kind == ".csv" else json.load(file)
+    assert [float(row["score"]) for row in rows] == expected.tolist()
+
+
+def test_who_has_read_enough_ends_it_quietly(adaptation: ssiqa.Adaptation, unlabeled: Path) -> None:
+    command = [sys.executable, "-m", "ssiqa", "score", adaptation.output_dir / "student.pt", unlabeled]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
 
 
 def test_endless_intervals_are_null_in_json(adaptation: ssiqa.Adaptation, unlabeled: Path, tmp_path: Path) -> None:
