@@ -36,12 +36,29 @@ def test_all_readable(folder: Path) -> None:
     assert seen == [(done, 8) for done in range(1, 9)]
 
 
-def test_first_broken_image_raises(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_broken_images_are_named_at_once(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     break_image(folder / "5.jpg")
     (folder / "2.jpg").write_bytes(b"")
-    with pytest.raises(ImageError, match=r"2\.jpg is empty"):
+    with pytest.raises(
+        ImageError, match=r"^2 of 8 images .* cannot be read.*2\.jpg is empty.*5\.jpg is truncated"
+    ) as two:
         check(folder)
+    assert "more" not in str(two.value)
+    for number in (0, 7):
+        break_image(folder / f"{number}.jpg")
+    with pytest.raises(ImageError, match=r"^4 of 8 .*0\.jpg is .*2\.jpg is .*5\.jpg is .* And 1 more\.$") as four:
+        check(folder)
+    assert "7.jpg" not in str(four.value)
     assert capfd.readouterr().err == ""
+
+
+def test_only_unlabelled_images_may_be_skipped(folder: Path) -> None:
+    break_image(folder / "5.jpg")
+    with pytest.raises(ImageError, match="--on-error skip"):
+        check(folder)
+    with pytest.raises(ImageError, match=r"5\.jpg is truncated") as labeled:
+        check_images(folder, find_images(folder), on_error="raise", labels=np.arange(8.0))
+    assert "skip" not in str(labeled.value)
 
 
 def test_broken_images_are_skipped_with_their_reason(folder: Path) -> None:

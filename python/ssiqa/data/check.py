@@ -47,7 +47,8 @@ def check_images(
     Args:
         root: The folder.
         images: Paths relative to `root`, with `/`.
-        on_error: `raise` at the first photo that cannot be read, or `skip` it and say so in the result.
+        on_error: `raise` where photos cannot be read, once all have been tried, or `skip` them and say so in the
+            result.
         labels: (n,) labels to cover by the fingerprint.
         groups: (n,) groups to cover by the fingerprint.
         progress: Called with the number of photos done and the number of all, after each.
@@ -55,7 +56,7 @@ def check_images(
             that the photo cannot be used.
 
     Raises:
-        ImageError: A photo cannot be read, and `on_error` is `raise`.
+        ImageError: Photos cannot be read, and `on_error` is `raise`; the message has their number and names the first.
         DataError: No photo can be read.
     """
     readable: list[str] = []
@@ -69,15 +70,22 @@ def check_images(
                 readable.append(image)
                 digests.append(outcome)
                 fingerprint.update(_record(image, outcome, (column[position] for column in columns)))
-            elif on_error == "raise":
-                raise outcome
             else:
                 skipped[image] = str(outcome)
             if progress is not None:
                 progress(position + 1, len(images))
+    if skipped and on_error == "raise":
+        raise ImageError(_complaint(root, len(images), list(skipped.values()), may_skip=labels is None))
     if not readable:
         raise DataError(f"None of the {len(images)} images in {root} can be read: {next(iter(skipped.values()), '')}")
     return CheckResult(tuple(readable), tuple(digests), skipped, fingerprint.hexdigest())
+
+
+def _complaint(root: Path, total: int, reasons: Sequence[str], may_skip: bool, shown: int = 3) -> str:
+    """One message for all photos that cannot be read. Labelled ones are not skipped: their labels would be lost."""
+    hint = '; on_error="skip" (--on-error skip) leaves them out' if may_skip else ""
+    more = f" And {len(reasons) - shown} more." if len(reasons) > shown else ""
+    return f"{len(reasons)} of {total} images in {root} cannot be read{hint}. {' '.join(reasons[:shown])}{more}"
 
 
 def _digests(
