@@ -128,8 +128,10 @@ def publish(exports: Sequence[Export]) -> None:
     with ExitStack() as files:
         beside = [files.enter_context(written_beside(export.path)) for export in exports]
         for export, path in zip(exports, beside, strict=True):
-            with torchscript():
-                torch.jit.save(export.sealed, str(path), _extra_files={CARD: to_json(export.card)})
+            # Given a path, torch would put its name, which has the process's number, into the file: equal runs leave
+            # equal files.
+            with torchscript(), path.open("wb") as file:
+                torch.jit.save(export.sealed, file, _extra_files={CARD: to_json(export.card)})
         for export, found in zip(exports, _scores_in_fresh_process(beside), strict=True):
             # NumPy's maximum keeps NaN, and the comparison is written so that NaN fails it. Margins may be infinite.
             same = found == export.expected

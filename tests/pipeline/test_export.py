@@ -14,6 +14,7 @@ from ssiqa import export
 from ssiqa.data import LabelScale
 from ssiqa.errors import ExportError
 from ssiqa.export import ScoringModule, prepare, publish, seal, trace
+from ssiqa.files import sha256
 from ssiqa.models import build_model
 from ssiqa.novelty import Novelty
 from ssiqa.preprocess import Preprocess
@@ -70,6 +71,13 @@ def test_file_is_self_contained(module: ScoringModule, tmp_path: Path) -> None:
     assert score == pytest.approx(ssiqa.load(path).score(image), rel=1e-5)
 
 
+def test_the_same_scorer_is_the_same_file_whatever_its_name(module: ScoringModule, tmp_path: Path) -> None:
+    """Until it is whole it has the number of the process in its name."""
+    scorer = seal(trace(module))
+    publish([prepare(scorer, module, tmp_path / name, CARD) for name in ("a.pt", "b.pt")])
+    assert sha256(tmp_path / "a.pt") == sha256(tmp_path / "b.pt")
+
+
 def test_scorer_needs_neither_timm_nor_sklearn(module: ScoringModule, tmp_path: Path) -> None:
     path = tmp_path / "student.pt"
     publish([prepare(seal(trace(module)), module, path, CARD)])
@@ -108,7 +116,7 @@ def test_a_single_nan_score_is_enough_to_refuse(
 def test_a_file_that_cannot_be_run_is_not_written(
     module: ScoringModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.jit, "save", lambda _, path, **__: Path(path).write_bytes(b"half a file"))
+    monkeypatch.setattr(torch.jit, "save", lambda _, file, **__: file.write(b"half a file"))
     with pytest.raises(ExportError, match="cannot be run in a fresh process"):
         publish([prepare(seal(trace(module)), module, tmp_path / "student.pt", CARD)])
     assert list(tmp_path.iterdir()) == []
