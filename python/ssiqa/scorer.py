@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssiqa.data import LabelScale, read_image
+from ssiqa.data import LabelScale, quiet_opencv, read_image
 from ssiqa.device import pick_device
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.lanes import Lanes
@@ -82,7 +82,8 @@ class Scorer:
             float64 array ``(2,)`` or ``(n, 2)`` of low and high ends.
 
         Raises:
-            DataError: A file cannot be read (the message names it), or an array has another shape or type.
+            DataError: A file cannot be read (the message names it), an array has another shape or type, or an image is
+                neither.
 
         Example:
             >>> scorer = ssiqa.load("student.pt")  # doctest: +SKIP
@@ -91,7 +92,8 @@ class Scorer:
             >>> scorer.score("a.jpg", return_interval=True)  # doctest: +SKIP
             (71.3, array([60.2, 82.4]))
         """
-        if isinstance(images, str | PathLike | np.ndarray):
+        # What is neither an image nor an iterable of images goes the way of one, too, and is refused there.
+        if isinstance(images, str | bytes | PathLike | np.ndarray) or not isinstance(images, Iterable):
             one = self.score([images], return_interval=True) if return_interval else self.score([images])
             return (float(one[0][0]), one[1][0]) if return_interval else float(one[0])
         found = []
@@ -114,7 +116,7 @@ class Scorer:
         On a CPU as many images are decoded and scored side by side as there are cores, on a GPU they are decoded ahead.
         """
         judge = self._judge_with_margin if with_margin else self._judge
-        with Lanes() as lanes:
+        with quiet_opencv(), Lanes() as lanes:
             if self._device.type == "cpu":
                 yield from lanes.map(lambda image: judge(_pixels_or_error(image)), images)
             else:
@@ -172,12 +174,17 @@ def _read_card(text: str, path: Path) -> dict[str, Any]:
     return card
 
 
-def _pixels_or_error(image: Image) -> NDArray[np.uint8] | DataError:
-    if not isinstance(image, np.ndarray):
+def _pixels_or_error(image: object) -> NDArray[np.uint8] | DataError:
+    if isinstance(image, str | PathLike):
         try:
             return read_image(image)
         except DataError as error:
             return error
+    if not isinstance(image, np.ndarray):
+        return DataError(
+            f"An image must be a path or an RGB uint8 array, not {type(image).__name__}; "
+            "of a PIL image give np.asarray(image.convert('RGB'))."
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         return DataError(
             f"An image array must be uint8 RGB of shape (height, width, 3), not {image.dtype} {image.shape}."

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import ssiqa
+from ssiqa.errors import DataError
 from ssiqa.torchscript import torchscript
 
 from .conftest import texture, write_photo
@@ -72,6 +76,45 @@ def test_upright_and_rotated_by_exif_agree(adaptation: ssiqa.Adaptation, tmp_pat
 def test_other_arrays_are_refused(adaptation: ssiqa.Adaptation, array: np.ndarray) -> None:
     with pytest.raises(ssiqa.SsiqaError, match="uint8 RGB"):
         adaptation.student.score(array)
+
+
+@pytest.mark.parametrize("image", [Image.new("RGB", (40, 40)), None, 3, b"x", torch.zeros(40, 40, 3)])
+def test_what_is_no_image_is_refused_alone_and_among_others(adaptation: ssiqa.Adaptation, image: Any) -> None:
+    for images in (image, [texture(0, 0), image]):
+        with pytest.raises(
+            DataError, match=r"must be a path or an RGB uint8 array, .*np\.asarray\(image\.convert\('RGB'"
+        ):
+            adaptation.student.score(images)
+
+
+def odd_tiff() -> bytes:
+    """16 by 16 grey pixels with a tag that OpenCV does not know, which it says on stderr."""
+    tags = {256: 16, 257: 16, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 16, 279: 256, 65000: 7}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 8 + 256) + bytes(256) + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def test_opencv_says_nothing_while_photos_are_scored(
+    adaptation: ssiqa.Adaptation, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd.tif").write_bytes(odd_tiff())
+    level = cv2.utils.logging.getLogLevel()
+    adaptation.student.score(tmp_path / "odd.tif")
+    assert capfd.readouterr().err == ""
+    assert cv2.utils.logging.getLogLevel() == level
+    cv2.imdecode(np.frombuffer(odd_tiff(), np.uint8), cv2.IMREAD_COLOR)
+    assert "WARN" in capfd.readouterr().err
+
+
+def test_opencv_stays_quiet_until_all_are_done(adaptation: ssiqa.Adaptation) -> None:
+    """Two at a time, the first to begin being the first to end."""
+    level, silent = cv2.utils.logging.getLogLevel(), cv2.utils.logging.LOG_LEVEL_SILENT
+    first, second = (adaptation.student.judge_each([texture(0, 0)]) for _ in range(2))
+    next(first), next(second)
+    first.close()
+    assert cv2.utils.logging.getLogLevel() == silent != level
+    second.close()
+    assert cv2.utils.logging.getLogLevel() == level
 
 
 def test_unreadable_photo_is_named(adaptation: ssiqa.Adaptation, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from ssiqa.data.folders import (
     read_labeled_folder,
     read_unlabeled_folder,
 )
-from ssiqa.data.images import ImageError, Photo, decode_image, find_images, read_bytes, read_image
+from ssiqa.data.images import ImageError, Photo, decode_image, find_images, quiet_opencv, read_bytes, read_image
 from ssiqa.data.labels import LabelScale
 from ssiqa.data.split import holdout_split, partition
 
@@ -25,6 +25,7 @@ __all__ = [
     "find_images",
     "holdout_split",
     "partition",
+    "quiet_opencv",
     "read_bytes",
     "read_image",
     "read_labeled_folder",

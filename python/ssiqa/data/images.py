@@ -1,6 +1,7 @@
 """Photos on disk: finding them, and reading them without ever accepting half a photo."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,20 +95,36 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image, dtype=np.uint8)
 
 
+class _Quiet:
+    """How many want OpenCV quiet, and the level of its log while nobody does."""
+
+    lock = threading.Lock()
+    count = 0
+    usual = 0
+
+
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Keeps OpenCV's own log off stderr, where the reason is reported by an `ImageError` anyway.
 
-    The level belongs to the process: enter this in one thread, around the work of all.
+    The level belongs to the process: enter this around the work of all threads. Where several do, each for work of
+    its own, the last one out restores the level.
     """
     import cv2
 
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    log = cv2.utils.logging
+    with _Quiet.lock:
+        if _Quiet.count == 0:
+            _Quiet.usual = log.getLogLevel()
+            log.setLogLevel(log.LOG_LEVEL_SILENT)
+        _Quiet.count += 1
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        with _Quiet.lock:
+            _Quiet.count -= 1
+            if _Quiet.count == 0:
+                log.setLogLevel(_Quiet.usual)
 
 
 def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
