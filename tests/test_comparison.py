@@ -21,7 +21,9 @@ def test_the_better_one_is_named() -> None:
     assert found.srcc.low > 0
     assert found.srcc.low < found.srcc.value < found.srcc.high
     assert found.srcc.value == pytest.approx(found.second.srcc - found.first.srcc)
-    assert "the second ranks the photos better" in str(found)
+    verdict = "in ranking (SRCC) the second is better, in linear agreement (PLCC) the second is better."
+    assert str(found).endswith(verdict)
+    assert f"{found.second.rmse:.4g}" in str(found).splitlines()[2]
 
 
 def test_equal_scorers_are_not_told_apart() -> None:
@@ -30,6 +32,15 @@ def test_equal_scorers_are_not_told_apart() -> None:
     found = compare_scores(noisy(0.5), noisy(0.5), LABELS)
     assert found.srcc.low < 0 < found.srcc.high
     assert "do not tell them apart" in str(found)
+
+
+def test_each_measure_has_its_own_verdict() -> None:
+    """A curve through the scores changes no rank, but what is linear in them."""
+    scores = noisy(0.3)
+    found = str(compare_scores(scores, np.exp(2 * scores), LABELS))
+    assert found.endswith(
+        "in ranking (SRCC) the photos do not tell them apart, in linear agreement (PLCC) the first is better."
+    )
 
 
 def test_what_both_find_hard_does_not_widen_the_interval() -> None:
@@ -68,7 +79,7 @@ def test_one_sample_without_correlation_spoils_no_interval() -> None:
     scores = labels + 0.3 * np.random.default_rng(0).normal(size=30)
     found = compare_scores(scores, -scores, labels)
     assert np.isfinite([found.srcc.low, found.srcc.high]).all()
-    assert "the first ranks the photos better" in str(found)
+    assert "in ranking (SRCC) the first is better" in str(found)
 
 
 def test_where_most_samples_have_none_the_value_is_shown() -> None:

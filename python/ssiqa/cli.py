@@ -151,7 +151,7 @@ def update(run: Path, unlabeled: Path, output: Path, profiled: bool, **options: 
 @click.option("--output", type=_PATH, help="Write to a .csv or .json file instead of the terminal.")
 @click.option("--interval", is_flag=True, help="Give the low and high end of each score's interval, too.")
 def score(scorer: Path, images: tuple[Path, ...], output: Path | None, interval: bool) -> None:
-    """Score IMAGES, files or folders, with an exported SCORER.
+    """Score IMAGES, files or folders, with SCORER: an exported file, or a run, for its student.
 
     An image that cannot be read is named and left out; the others are scored, and the exit code is 2. A file of scores
     grows as they are made: Ctrl-C leaves those that are.
@@ -181,6 +181,8 @@ def score(scorer: Path, images: tuple[Path, ...], output: Path | None, interval:
 def evaluate(scorer: Path, labeled: Path, logistic: int | None) -> None:
     """Compare the scores of SCORER with the labels of LABELED, with 95 % intervals over groups of photos.
 
+    SCORER is an exported file, or a run, for its student.
+
     \b
     Examples:
       ssiqa evaluate run/student.pt labeled_test/
@@ -197,18 +199,17 @@ def evaluate(scorer: Path, labeled: Path, logistic: int | None) -> None:
 @click.argument("second", type=_PATH)
 @click.argument("labeled", type=_PATH)
 def compare(first: Path, second: Path, labeled: Path) -> None:
-    """Compare the scorers FIRST and SECOND, or the students of two runs, on the labels of LABELED.
+    """Compare the scorers FIRST and SECOND, exported files or runs, for their students, on the labels of LABELED.
 
     \b
     Example:
       ssiqa compare run/teacher.pt run/student.pt labeled_test/
     """
     from ssiqa.comparison import compare as compare_scorers
-    from ssiqa.results import STUDENT
     from ssiqa.scorer import load
 
-    old, new = (load(path / STUDENT if path.is_dir() else path) for path in (first, second))
-    click.echo(str(compare_scorers(old, new, labeled)))
+    found = compare_scorers(load(first), load(second), labeled)
+    click.echo(f"first:  {first}\nsecond: {second}\n\n{found}")
 
 
 @main.command()

@@ -37,17 +37,30 @@ class Comparison:
         return asdict(self) | {"first": self.first.to_dict(), "second": self.second.to_dict()}
 
     def __str__(self) -> str:
-        lines = [f"{'':<8} {'SRCC':>8} {'PLCC':>8} {'KRCC':>8}"]
+        lines = [f"{'':<8} {'SRCC':>8} {'PLCC':>8} {'KRCC':>8} {'RMSE':>8}"]
         for name, found in (("first", self.first), ("second", self.second)):
-            lines.append(f"{name:<8} {figure(found.srcc):>8} {figure(found.plcc):>8} {figure(found.krcc):>8}")
+            correlations = (f"{figure(value):>8}" for value in (found.srcc, found.plcc, found.krcc))
+            lines.append(f"{name:<8} {' '.join(correlations)} {found.rmse:>8.4g}")
         lines.append(f"second less first, with 95 % intervals: SRCC {self.srcc:+.3f}, PLCC {self.plcc:+.3f}")
-        verdict = "the photos do not tell them apart"
-        if not np.isfinite(self.srcc.value):
-            verdict = "one of them gives all photos the same score, or all have the same label"
-        elif self.srcc.low > 0 or self.srcc.high < 0:
-            verdict = f"the {'second' if self.srcc.low > 0 else 'first'} ranks the photos better"
-        lines.append(f"{self.first.n} photos: {verdict}.")
+        lines.append(f"{self.first.n} photos: {self._verdict()}.")
         return "\n".join(lines)
+
+    def _verdict(self) -> str:
+        if not np.isfinite(self.srcc.value):
+            return "one of them gives all photos the same score, or all have the same label"
+        ranking, linear = _better(self.srcc), _better(self.plcc)
+        if ranking is linear is None:
+            return "the photos do not tell them apart, neither in ranking (SRCC) nor in linear agreement (PLCC)"
+        return f"{_said('ranking (SRCC)', ranking)}, {_said('linear agreement (PLCC)', linear)}"
+
+
+def _better(difference: Interval) -> str | None:
+    """Which of them, where chance does not explain the difference."""
+    return "second" if difference.low > 0 else "first" if difference.high < 0 else None
+
+
+def _said(measure: str, better: str | None) -> str:
+    return f"in {measure} " + (f"the {better} is better" if better else "the photos do not tell them apart")
 
 
 def compare(first: Scorer, second: Scorer, labeled_dir: str | PathLike[str]) -> Comparison:

@@ -28,10 +28,11 @@ from ssiqa.novelty import ROWS, Novelty, some_rows
 from ssiqa.progress import Task
 from ssiqa.run import PhaseRecord, Run
 from ssiqa.scorer import SCHEMA, Scorer, load
+from ssiqa.scorer import STUDENT as STUDENT  # one of a run's files, for who imports them from here
 from ssiqa.seeding import generator
 from ssiqa.version import __version__
 
-STUDENT, TEACHER, REPORT, PSEUDO_LABELS = "student.pt", "teacher.pt", "report.json", "pseudo_labels.csv"
+TEACHER, REPORT, PSEUDO_LABELS = "teacher.pt", "report.json", "pseudo_labels.csv"
 
 
 @dataclass(frozen=True)

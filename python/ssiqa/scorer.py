@@ -21,6 +21,9 @@ from ssiqa.torchscript import torchscript
 
 CARD = "ssiqa.json"
 SCHEMA = 2
+STUDENT = "student.pt"
+"""The adapted scorer in the folder of a run."""
+
 MARGIN = "score_and_margin"
 """The exported method that gives scores and half the widths of their intervals."""
 
@@ -145,13 +148,19 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Scorer:
     A TorchScript file is a program: load only files that you trust.
 
     Args:
-        path: A ``student.pt`` or ``teacher.pt``.
+        path: A ``student.pt`` or ``teacher.pt``, or the folder of a finished run, for its student.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
     Raises:
         SsiqaError: No such file, not a TorchScript file, not one of ssiqa's, or of a newer schema.
     """
     path, where = Path(path), pick_device(device)
+    if path.is_dir():
+        path = path / STUDENT
+        if not path.is_file():
+            raise SsiqaError(
+                f"{path.parent} holds no {STUDENT}; give the folder of a finished run, or a scorer's file."
+            )
     if not path.is_file():
         raise SsiqaError(f"No scorer at {path}; give the student.pt that adapt wrote.")
     extra: dict[str, Any] = {CARD: ""}

@@ -85,7 +85,14 @@ def test_compare_takes_scorers_and_runs(adaptation: ssiqa.Adaptation, labeled: P
     result = ssiqa_command("compare", adaptation.output_dir / "student.pt", adaptation.output_dir, labeled)
     assert result.exit_code == 0, result.output
     assert "SRCC +0.000 [+0.000, +0.000]" in result.output
-    assert "24 photos: the photos do not tell them apart." in result.output
+    assert "24 photos: the photos do not tell them apart, neither in ranking" in result.output
+    assert f"first:  {adaptation.output_dir / 'student.pt'}\nsecond: {adaptation.output_dir}\n" in result.output
+
+
+def test_a_run_stands_for_its_student(adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path) -> None:
+    run, photo = adaptation.output_dir, unlabeled / "00.png"
+    assert ssiqa_command("score", run, photo).stdout == ssiqa_command("score", run / "student.pt", photo).stdout != ""
+    assert ssiqa_command("evaluate", run, labeled).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,8 @@ def test_unreadable_photo_is_named(adaptation: ssiqa.Adaptation, tmp_path: Path)
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ssiqa.SsiqaError, match="No scorer at"):
         ssiqa.load(tmp_path / "missing.pt")
+    with pytest.raises(ssiqa.SsiqaError, match=r"holds no student\.pt; give the folder of a finished run"):
+        ssiqa.load(tmp_path)
     (tmp_path / "text.pt").write_text("hello")
     with pytest.raises(ssiqa.SsiqaError, match="not a TorchScript file"):
         ssiqa.load(tmp_path / "text.pt")
