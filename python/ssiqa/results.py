@@ -123,7 +123,7 @@ def finish(run: Run, learner: Learner, material: Material, memory: RatedPhotos) 
         "interval": {name: found["interval"] for name, found in facts.items()},
         "coverage": _coverage(run.records[1:]),
         "memory": {name: found["memory"] for name, found in facts.items()},
-        "adapted": any(record.step > 0 for record in run.records[1:]),
+        "adapted": _adapted(run.records[1:]),
         "phases": [record.summary() for record in run.records],
     }
     write_json(run.folder / REPORT, report)
@@ -143,6 +143,8 @@ def _prepare(
         "preprocess": learner.preprocess.to_dict(),
         "seed": learner.config.seed,
         "fingerprints": material.fingerprints,
+        "adapted": name == STUDENT and _adapted(run.records[1:]),
+        "coverage": _coverage(run.records[1:]),
     }
     traced = trace(module)
     scorer = Scorer(seal(traced), card, torch.device("cpu"))
@@ -181,6 +183,11 @@ def _novelty(learner: Learner, material: Material) -> Novelty:
     with learner.observing(learner.config.blocks, len(known.photos), "known photos") as observer:
         views = Views.join(list(observer.look(known.photos, again=True)))
     return Novelty(views.features.cpu().numpy(), known.targets, groups[rows], seed)
+
+
+def _adapted(records: list[PhaseRecord]) -> bool:
+    """Whether anything stands of what the phases on B changed."""
+    return any(record.step > 0 for record in records)
 
 
 def _coverage(records: list[PhaseRecord]) -> dict[str, float] | None:

@@ -46,7 +46,8 @@ class Scorer:
     """Image quality on the scale of the labels it was trained on.
 
     Attributes:
-        card: Model card: package version, backbone, label scale, preprocessing, seed, fingerprints, metrics.
+        card: Model card: package version, backbone, label scale, preprocessing, seed, fingerprints, metrics; whether
+            its run ``adapted`` it, which is false where the guard undid all, and the ``coverage`` of the report.
         scale: The labels' scale: ``minimum``, ``maximum``, and ``sign`` -1 where a higher score means a worse image.
     """
 

@@ -53,6 +53,9 @@ def test_scores_are_on_the_labels_scale(adaptation: ssiqa.Adaptation, labeled: P
     assert 0 < scores.mean() < 100
     assert isinstance(adaptation.student.score(labeled / "deep/00.png"), float)
     assert adaptation.student.card["metrics"]["holdout"] == adaptation.report["holdout"]["student"]
+    assert adaptation.student.card["adapted"] is True
+    assert adaptation.teacher.card["adapted"] is False
+    assert adaptation.student.card["coverage"] == adaptation.report["coverage"]
 
 
 def test_student_differs_from_teacher(adaptation: ssiqa.Adaptation, unlabeled: Path) -> None:

@@ -145,6 +145,7 @@ def test_a_student_that_costs_a_too_much_is_undone(
     with caplog.at_level(logging.WARNING, "ssiqa"):
         spoilt = ssiqa.adapt(labeled, unlabeled, tmp_path, **{**regressed, "blocks": 1, "tolerance": 1e-6})
     assert not spoilt.report["adapted"]
+    assert not spoilt.student.card["adapted"]
     phase = spoilt.report["phases"][1]
     assert phase["step"] == 0
     assert phase["refused_srcc"] < phase["holdout_srcc"]
