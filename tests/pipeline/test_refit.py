@@ -269,32 +269,30 @@ def test_far_from_all_photos_the_network_has_its_say(regressed: dict[str, Any]) 
 def test_a_run_sees_photos_as_its_scorers_do(
     labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path, backbone: str
 ) -> None:
-    """Whole where the network takes any size, and otherwise by crops that cover them."""
+    """Whole where the network takes any size, and otherwise by crops that cover them, whatever training is computed in.
+
+    So the guard goes by what is handed out.
+    """
     save_file(timm.create_model(backbone, pretrained=False).state_dict(), tmp_path / "weights.safetensors")
     covered = {"backbone": backbone, "weights": tmp_path / "weights.safetensors", "grid": 0, "weak_crops": 0}
-    run = ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **{**regressed, **covered})
+    mixed = {**regressed, **covered, "precision": "bfloat16"}
+    run = ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **mixed)
     assert run.student.card["preprocess"]["whole"] is (backbone == "test_efficientnet")
     first = [row for row in rows(run) if row["block"] == "1"]
     said = np.array([float(row["teacher_score"]) for row in first])
     scored = run.teacher.score([unlabeled / row["image"] for row in first])
     assert np.abs(said - scored).max() < 1e-4 * run.teacher.scale.span
+    for phase, name in ((0, "teacher"), (-1, "student")):
+        assert run.report["phases"][phase]["holdout_srcc"] == pytest.approx(run.report["holdout"][name]["srcc"])
 
 
-def test_mixed_precision_is_near_and_the_run_scores_as_its_scorers_do(
-    labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path
-) -> None:
+def test_mixed_precision_is_near(labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path) -> None:
     whole, mixed = (
         ssiqa.adapt(labeled, unlabeled, tmp_path / precision, **{**regressed, "precision": precision})
         for precision in ("float32", "bfloat16")
     )
     photos = sorted(unlabeled.glob("*.png"))
     assert np.abs(mixed.student.score(photos) - whole.student.score(photos)).max() < 0.1 * whole.student.scale.span
-    for phase, name in ((0, "teacher"), (-1, "student")):
-        assert mixed.report["phases"][phase]["holdout_srcc"] == mixed.report["holdout"][name]["srcc"]
-    first = [row for row in rows(mixed) if row["block"] == "1"]
-    said = np.array([float(row["teacher_score"]) for row in first])
-    scored = mixed.teacher.score([unlabeled / row["image"] for row in first])
-    assert np.abs(said - scored).max() < 1e-4 * mixed.teacher.scale.span
 
 
 def test_the_steps_of_a_gpu_lead_to_the_same_student(
