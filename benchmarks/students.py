@@ -42,7 +42,7 @@ from ssiqa import distill, kernels, ridge
 from ssiqa.cache import open_cache
 from ssiqa.config import make_config
 from ssiqa.data import LabeledFolder, Photo, check_images, partition, read_labeled_folder
-from ssiqa.features import Views
+from ssiqa.features import Look
 from ssiqa.gpu_ridge import median_distance
 from ssiqa.kernel_head import KernelHead
 from ssiqa.learner import Learner
@@ -53,7 +53,7 @@ from ssiqa.refit import mean_noise
 from ssiqa.views import ALPHA, WIDTH, pseudo_labels, view
 
 SHARE = make_config().teacher_share
-Scorer = Callable[[Views], Tensor]
+Scorer = Callable[[Look], Tensor]
 LABELS_OF_B = (30, 100, 300, 1500)
 
 
@@ -71,12 +71,12 @@ class World(NamedTuple):
         seed: Of the run.
     """
 
-    known: Views
+    known: Look
     truth: Tensor
     groups: NDArray[np.int64]
-    pools: tuple[Views, Views]
+    pools: tuple[Look, Look]
     rated: Tensor
-    tests: tuple[tuple[Views, NDArray[np.float64]], ...]
+    tests: tuple[tuple[Look, NDArray[np.float64]], ...]
     widths: tuple[int, ...]
     seed: int
 
@@ -97,8 +97,8 @@ def main() -> None:
         world = look(arguments.data, arguments.kept, settings, arguments.crops)
         for name, scorers in parts(world):
             rows = [
-                np.nan if scorer is None else float(spearmanr(scorer(views), labels).statistic)
-                for scorer, (views, labels) in zip((*scorers, scorers[0]), world.tests, strict=True)
+                np.nan if scorer is None else float(spearmanr(scorer(photos), labels).statistic)
+                for scorer, (photos, labels) in zip((*scorers, scorers[0]), world.tests, strict=True)
             ]
             found.setdefault(name, []).append(rows)
             print(f"seed {seed}, {name}: " + " ".join(f"{value:.4f}" for value in rows), flush=True)
@@ -122,9 +122,9 @@ def look(data: Path, kept: Path, settings: dict[str, Any], crops: int) -> World:
     oracle = dict(zip(rated.images, rated.labels, strict=True))
     labels = np.array([oracle[name] for name in material.block_names(0)])
 
-    def seen(photos: list[Photo]) -> Views:
+    def seen(photos: list[Photo]) -> Look:
         with learner.observing(0, len(photos)) as observer:
-            return Views.join(list(observer.look(photos, again=True)))
+            return Look.join(list(observer.look(photos, again=True)))
 
     pool, of_far = seen(material.block_photos(0)), seen(photos_of(learner, far))
     holdout = seen(material.holdout_photos), material.labeled.scale.to_internal(material.holdout_labels)
@@ -152,70 +152,70 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
     gamma, alpha = fitted.gamma, fitted.alpha
     widths, last = world.widths, world.widths[-1:]
 
-    def regression(learnt: list[tuple[Views, Tensor]], penalty: float = alpha, share: float = SHARE) -> Scorer:
+    def regression(learnt: list[tuple[Look, Tensor]], penalty: float = alpha, share: float = SHARE) -> Scorer:
         head = KernelHead.fit(
-            torch.cat([views.features for views, _ in learnt]),
-            torch.cat([labels - share * views.own for views, labels in learnt]),
+            torch.cat([photos.features for photos, _ in learnt]),
+            torch.cat([labels - share * photos.own for photos, labels in learnt]),
             gamma=gamma,
             alpha=penalty,
             seed=world.seed,
         )
-        return lambda views: head(views.features).double() + share * views.own
+        return lambda photos: head(photos.features).double() + share * photos.own
 
-    def stds(views: Views) -> Tensor:
-        return fitted.predict(views.features.double())[1]
+    def stds(photos: Look) -> Tensor:
+        return fitted.predict(photos.features.double())[1]
 
-    def penalty(pool: Views) -> float:
+    def penalty(pool: Look) -> float:
         return mean_noise(alpha, len(world.truth), stds(pool).numpy(), fitted.scale)
 
-    def seen(pool: Views, firsts: list[int]) -> Scorer:
+    def seen(pool: Look, firsts: list[int]) -> Scorer:
         """The mean of views of a pool from these features on; of the pool itself by what they learnt in other
         neighbourhoods."""
         said, alike = teacher(pool), neighbourhoods(pool.features, world.seed)
 
-        def of(views: Views, first: int) -> Tensor:
+        def of(photos: Look, first: int) -> Tensor:
             features = pool.features[:, first:]
-            if views is pool:
+            if photos is pool:
                 return view(features, said, alike, world.seed)[0]
             gamma = WIDTH / median_distance(kernels.squared_distances(features, features))
             model = ridge.fit(features, said, gamma=gamma, alpha=ALPHA, seed=world.seed)
-            return model.predict(views.features[:, first:])[0].double()
+            return model.predict(photos.features[:, first:])[0].double()
 
-        return lambda views: torch.stack([of(views, first) for first in firsts]).mean(0)
+        return lambda photos: torch.stack([of(photos, first) for first in firsts]).mean(0)
 
-    def labels(pool: Views, said: Tensor, widths: tuple[int, ...]) -> Tensor:
+    def labels(pool: Look, said: Tensor, widths: tuple[int, ...]) -> Tensor:
         alike = neighbourhoods(pool.features, world.seed)
         return pseudo_labels(pool.features[:, -sum(widths) :], widths, said, stds(pool), alike, world.seed)
 
-    def half(pool: Views, said: Tensor, widths: tuple[int, ...]) -> Tensor:
+    def half(pool: Look, said: Tensor, widths: tuple[int, ...]) -> Tensor:
         alike = neighbourhoods(pool.features, world.seed)
         return (said + view(pool.features[:, -sum(widths) :], said, alike, world.seed)[0]) / 2
 
     def student(
-        pool: Views,
+        pool: Look,
         *,
         blocks: int = 1,
         share: float = SHARE,
-        labels: Callable[[Views, Tensor, tuple[int, ...]], Tensor] = labels,
+        labels: Callable[[Look, Tensor, tuple[int, ...]], Tensor] = labels,
         widths: tuple[int, ...] = widths,
         least: float | None = None,
     ) -> Scorer:
         labelled, of_now = [(world.known, world.truth)], teacher
         for rows in partition(len(pool.scores), blocks, world.seed):
-            block = Views(pool.features[rows], pool.own[rows], pool.scores[rows])
+            block = Look(pool.features[rows], pool.own[rows], pool.scores[rows])
             labelled.append((block, labels(block, of_now(block), widths)))
-            learnt = Views.join([views for views, _ in labelled[1:]])
+            learnt = Look.join([photos for photos, _ in labelled[1:]])
             of_now = regression(labelled, penalty(learnt) if least is None else least, share)
         return of_now
 
-    def network(views: Views) -> Tensor:
-        return views.own
+    def network(photos: Look) -> Tensor:
+        return photos.own
 
     on_a, teacher = (regression([(world.known, world.truth)], share=share) for share in (0.0, SHARE))
 
     near, far = world.pools
 
-    def both(scorer: Callable[[Views], Scorer]) -> tuple[Scorer, Scorer]:
+    def both(scorer: Callable[[Look], Scorer]) -> tuple[Scorer, Scorer]:
         return scorer(near), scorer(far)
 
     yield "network", (network, network)
@@ -237,7 +237,7 @@ def parts(world: World) -> Iterator[tuple[str, tuple[Scorer, Scorer | None]]]:
     order = np.random.default_rng(world.seed).permutation(len(world.rated))
     for count in LABELS_OF_B:
         rows = order[:count]
-        some = Views(near.features[rows], near.own[rows], near.scores[rows])
+        some = Look(near.features[rows], near.own[rows], near.scores[rows])
         yield f"{count} labels of B", (regression([(world.known, world.truth), (some, world.rated[rows])]), None)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ssiqa import ridge
 from ssiqa.config import Config
-from ssiqa.features import Views, of_photos
+from ssiqa.features import Look, of_photos
 from ssiqa.profile import Profile
 from ssiqa.ridge import Regression
 
@@ -39,7 +39,7 @@ class PseudoLabels:
 
 
 def regression(
-    labeled: Views, targets: NDArray[np.float64], groups: NDArray[np.int64] | None, config: Config
+    labeled: Look, targets: NDArray[np.float64], groups: NDArray[np.int64] | None, config: Config
 ) -> Regression | None:
     """Fit equation (1) of the paper on A's features and truth; None where the settings have ``krr`` off.
 
@@ -62,7 +62,7 @@ def regression(
     return ridge.fit(features, truth, groups, gamma=config.gamma, alpha=config.alpha, seed=config.seed)
 
 
-def pseudo_labels(fitted: Regression | None, photos: Iterable[Views], config: Config, profile: Profile) -> PseudoLabels:
+def pseudo_labels(fitted: Regression | None, photos: Iterable[Look], config: Config, profile: Profile) -> PseudoLabels:
     """Evaluate equation (3) on photos' features as they come; without a regression, the teacher's own predictions.
 
     Args:
@@ -73,11 +73,11 @@ def pseudo_labels(fitted: Regression | None, photos: Iterable[Views], config: Co
         profile: Told where the time goes.
     """
     teacher, means, stds = [], [], []
-    for views in photos:
-        teacher.append(views.scores)
+    for look in photos:
+        teacher.append(look.scores)
         if fitted is not None:
-            with profile.stage("regression", images=len(views.scores), device=views.features.device):
-                mean, std = fitted.predict(views.features.double())
+            with profile.stage("regression", images=len(look.scores), device=look.features.device):
+                mean, std = fitted.predict(look.features.double())
             means.append(mean)
             stds.append(std)
     rows = config.rows_per_photo

@@ -24,7 +24,7 @@ _TOGETHER = 1024
 
 
 @dataclass(frozen=True)
-class Views:
+class Look:
     """What is seen in photos.
 
     Attributes:
@@ -38,14 +38,14 @@ class Views:
     scores: Tensor
 
     @staticmethod
-    def join(parts: Sequence[Views]) -> Views:
+    def join(parts: Sequence[Look]) -> Look:
         features, own, scores = zip(*((part.features, part.own, part.scores) for part in parts), strict=True)
-        return Views(torch.cat(features), torch.cat(own), torch.cat(scores))
+        return Look(torch.cat(features), torch.cat(own), torch.cat(scores))
 
 
-def predictions(looked: Iterable[Views], rows_per_photo: int = 1) -> Tensor:
+def predictions(looked: Iterable[Look], rows_per_photo: int = 1) -> Tensor:
     """``(n,)`` scores alone, of photos whose features nobody needs; means over the rows of each."""
-    return of_photos(torch.cat([views.scores for views in looked]), rows_per_photo)
+    return of_photos(torch.cat([look.scores for look in looked]), rows_per_photo)
 
 
 def of_photos(rows: Tensor, rows_per_photo: int) -> Tensor:
@@ -76,7 +76,7 @@ class Observer:
         self._task, self._lanes, self._rows_per_photo = task, lanes, crops if each_crop else 1
         self._judge = network.judge()
 
-    def look(self, photos: Sequence[Photo], *, again: bool) -> Iterator[Views]:
+    def look(self, photos: Sequence[Photo], *, again: bool) -> Iterator[Look]:
         """Features and predictions of ``photos`` in order, about 1,024 rows at a time.
 
         Args:
@@ -86,17 +86,17 @@ class Observer:
         Yields:
             A row for each photo, or for each of its crops, one photo's after the other's.
         """
-        seen: list[Views] = []
-        for views in self._each(photos, again):
-            seen.append(views)
-            self._task.advance(len(views.scores) // self._rows_per_photo)
-            if sum(len(views.scores) for views in seen) >= _TOGETHER:
-                yield Views.join(seen)
+        seen: list[Look] = []
+        for look in self._each(photos, again):
+            seen.append(look)
+            self._task.advance(len(look.scores) // self._rows_per_photo)
+            if sum(len(look.scores) for look in seen) >= _TOGETHER:
+                yield Look.join(seen)
                 seen = []
         if seen:
-            yield Views.join(seen)
+            yield Look.join(seen)
 
-    def _each(self, photos: Sequence[Photo], again: bool) -> Iterator[Views]:
+    def _each(self, photos: Sequence[Photo], again: bool) -> Iterator[Look]:
         if not self._network.in_batches:
             yield from self._lanes.map(lambda photo: self._see(*self._activations(photo, again)), photos)
             return
@@ -110,14 +110,14 @@ class Observer:
         if group:
             yield self._see_group(group, room)
 
-    def _see_group(self, group: list[Tensor], room: Room) -> Views:
+    def _see_group(self, group: list[Tensor], room: Room) -> Look:
         counts = self._counts(group)
         batch = torch.cat(group)
         clock, device = self._photos.profile, self._network.device
         with room.taken_by(batch.numel()), clock.stage("forward", images=len(batch), device=device):
             crops = batch.pin_memory().to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
             features, own, scores = self._judge(self._network.stem(crops), counts)
-        return Views(features, own.double(), scores.double())
+        return Look(features, own.double(), scores.double())
 
     def _activations(self, photo: Photo, again: bool) -> tuple[Activations, list[int]]:
         """What the frozen layers make of a photo's crops, from the cache, or computed and kept; and their number."""
@@ -157,10 +157,10 @@ class Observer:
             rng = generator(self._seed, "weak", int.from_bytes(photo.digest, "little"))
             return weak_crops(image, self._crops, self._photos.preprocess, rng)
 
-    def _see(self, activations: Activations, counts: list[int]) -> Views:
+    def _see(self, activations: Activations, counts: list[int]) -> Look:
         with self._photos.profile.stage("forward", images=sum(counts)):
             features, own, scores = self._judge(activations, counts)
-        return Views(features, own.double(), scores.double())
+        return Look(features, own.double(), scores.double())
 
 
 def _channels_last(activations: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ssiqa import train
 from ssiqa.cache import Cache
 from ssiqa.config import Config
-from ssiqa.features import Observer, Views
+from ssiqa.features import Look, Observer
 from ssiqa.lanes import Lanes
 from ssiqa.material import RatedPhotos
 from ssiqa.models import build_model
@@ -68,7 +68,7 @@ class Learner:
         return Network(self.model, self.config.backbone, self.preprocess.crop, self.device, self._precision)
 
     @torch.inference_mode()
-    def score(self, seen: Views) -> Tensor:
+    def score(self, seen: Look) -> Tensor:
         """What the model, as it is now, says of photos that were seen before."""
         return self.model.score(seen.features, seen.own.float()).double()
 

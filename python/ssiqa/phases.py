@@ -7,7 +7,7 @@ import time
 from functools import partial
 
 from ssiqa import distill, holdout, refit, replay, train, trust
-from ssiqa.features import Views, predictions
+from ssiqa.features import Look, predictions
 from ssiqa.guard import Guard
 from ssiqa.learner import Learner
 from ssiqa.material import Material, RatedPhotos
@@ -24,9 +24,9 @@ def teach(learner: Learner, material: Material) -> PhaseRecord:
     started = time.perf_counter()
     if learner.config.depths or learner.config.probe_head:
         with learner.observing(0, len(material.truth.photos), crops=FIRST_LOOK) as observer:
-            views = Views.join(list(observer.look(material.truth.photos, again=False)))
-        with learner.profile.stage("regression", images=len(views.scores), device=learner.device):
-            features = train.standardize(learner.model, views.features)
+            look = Look.join(list(observer.look(material.truth.photos, again=False)))
+        with learner.profile.stage("regression", images=len(look.scores), device=learner.device):
+            features = train.standardize(learner.model, look.features)
             if learner.config.probe_head:
                 train.probe_head(learner.model, features, material.truth.targets)
     losses, fitted = learner.fit(material.truth, phase=0), None
@@ -53,14 +53,14 @@ def increment(
     earlier = material.learnt(records)
     looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
     with learner.observing(phase, sum(map(len, looked_at)), each_crop=config.crop_rows) as observer:
-        labeled = Views.join(list(observer.look(truth.photos, again=True)))
+        labeled = Look.join(list(observer.look(truth.photos, again=True)))
         with profile.stage("regression", images=len(truth.photos), device=learner.device):
             regression = distill.regression(labeled, truth.targets, material.train_groups, config)
         label = partial(distill.pseudo_labels, regression, config=config, profile=profile)
         labels = label(observer.look(photos, again=phase < config.blocks))
         unseen = label(observer.look(material.holdout_photos, again=True))
         seen = ([labeled], *(observer.look(old.photos, again=True) for old in earlier))
-        scores = [predictions(views, config.rows_per_photo) for views in seen]
+        scores = [predictions(look, config.rows_per_photo) for look in seen]
     coverage = trust.warned(trust.coverage(labels.stds, unseen.stds, material.holdout_groups), phase)
     of_a, of_b = config.replay_pair
     with profile.stage("selection", images=sum(map(len, scores)), device=learner.device):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssiqa import distill, holdout, kernels, trust
-from ssiqa.features import Views
+from ssiqa.features import Look
 from ssiqa.guard import Verdict, stands
 from ssiqa.kernel_head import KernelHead, Remembered
 from ssiqa.learner import Learner
@@ -33,7 +33,7 @@ def begin(learner: Learner, material: Material) -> Regression:
     """The settled network scores together with a regression on A from now on; how that was chosen."""
     truth = material.truth
     with learner.observing(0, len(truth.photos)) as observer:
-        known = Views.join(list(observer.look(truth.photos, again=True)))
+        known = Look.join(list(observer.look(truth.photos, again=True)))
     with learner.profile.stage("regression", images=len(truth.photos), device=learner.device):
         fitted = distill.regression(known, truth.targets, material.train_groups, learner.config)
         assert fitted is not None, "Config has krr with such a student"
@@ -60,7 +60,7 @@ def refit(
     earlier = material.learnt(records)
     looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
     with learner.observing(phase, sum(map(len, looked_at))) as observer:
-        new, known, unseen, *old = (Views.join(list(observer.look(these, again=True))) for these in looked_at)
+        new, known, unseen, *old = (Look.join(list(observer.look(these, again=True))) for these in looked_at)
     with profile.stage("regression", images=len(known.scores) + len(new.scores), device=learner.device):
         assert first.gamma is not None, "phase 0 chose it"
         assert first.alpha is not None, "phase 0 chose it"
@@ -71,8 +71,8 @@ def refit(
         of_holdout, holdout_stds = of_a.predict(unseen.features.double())
         labels = _labels(learner, new, stds)
         learnt = [_left(learner, known, truth.targets), _left(learner, new, labels)]
-        learnt += [_left(learner, views, rated.targets) for views, rated in zip(old, earlier, strict=True)]
-        remembered = [] if inherited is None else [_remembered(inherited, known, Views.join([new, *old]))]
+        learnt += [_left(learner, look, rated.targets) for look, rated in zip(old, earlier, strict=True)]
+        remembered = [] if inherited is None else [_remembered(inherited, known, Look.join([new, *old]))]
         every = np.concatenate([*(np.asarray(record.stds) for record in standing), stds.cpu().numpy()])
         settled = len(truth.photos) + sum(len(left) for _, left in remembered)
         alpha = mean_noise(first.alpha, settled, every, of_a.scale)
@@ -111,12 +111,12 @@ def refit(
 _Learnt = tuple[Tensor, Tensor]
 
 
-def _left(learner: Learner, seen: Views, targets: NDArray[np.float64] | Tensor) -> _Learnt:
+def _left(learner: Learner, seen: Look, targets: NDArray[np.float64] | Tensor) -> _Learnt:
     """Features, and what the network's own share leaves of targets."""
     return seen.features, torch.as_tensor(targets, device=learner.device) - learner.model.own_share * seen.own
 
 
-def _remembered(inherited: KernelHead, known: Views, new: Views) -> _Learnt:
+def _remembered(inherited: KernelHead, known: Look, new: Look) -> _Learnt:
     """The centres of an earlier run's regression that are not learnt anyway, and what it said of them.
 
     A's truth is there, and photos that are in the new folder again are labelled anew. They are known by their distance,
@@ -146,7 +146,7 @@ def _head(
     return KernelHead.fit(features, left, gamma=gamma, alpha=alpha, seed=learner.config.seed, remembered=last)
 
 
-def _settle(learner: Learner, student: KernelHead, unseen: Views, material: Material, floor: float) -> Verdict:
+def _settle(learner: Learner, student: KernelHead, unseen: Look, material: Material, floor: float) -> Verdict:
     """The student in the teacher's place, or where A's hold-out forbids it the teacher as it was."""
     teacher, learner.model.regression = learner.model.regression, student
     srcc = holdout.srcc(learner.score(unseen), material)
@@ -156,7 +156,7 @@ def _settle(learner: Learner, student: KernelHead, unseen: Views, material: Mate
     return Verdict(0.0, holdout.srcc(unseen.scores, material), srcc)
 
 
-def _labels(learner: Learner, new: Views, stds: Tensor) -> Tensor:
+def _labels(learner: Learner, new: Look, stds: Tensor) -> Tensor:
     """Pseudo-labels of a block, by the teacher, how uncertain A leaves it, and views of the block."""
     if len(new.scores) < FEWEST:
         logger.info("Labels are the teacher's alone: views of a block take %d photos or more.", FEWEST)

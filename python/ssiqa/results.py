@@ -18,7 +18,7 @@ from ssiqa.config import SCHEMA as CONFIG_SCHEMA
 from ssiqa.data import LabelScale
 from ssiqa.errors import RunError
 from ssiqa.export import Export, ScoringModule, prepare, publish, seal, trace
-from ssiqa.features import Views, predictions
+from ssiqa.features import Look, predictions
 from ssiqa.files import read_json, write_json, write_text
 from ssiqa.interval import calibrate
 from ssiqa.learner import Learner
@@ -181,8 +181,8 @@ def _novelty(learner: Learner, material: Material) -> Novelty:
     rows = some_rows(groups, ROWS, generator(seed, "novelty"))
     known = material.truth.take(rows)
     with learner.observing(learner.config.blocks, len(known.photos), "known photos") as observer:
-        views = Views.join(list(observer.look(known.photos, again=True)))
-    return Novelty(views.features.cpu().numpy(), known.targets, groups[rows], seed)
+        look = Look.join(list(observer.look(known.photos, again=True)))
+    return Novelty(look.features.cpu().numpy(), known.targets, groups[rows], seed)
 
 
 def _adapted(records: list[PhaseRecord]) -> bool:

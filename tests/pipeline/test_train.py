@@ -18,7 +18,7 @@ from ssiqa.config import Schedule, make_config
 from ssiqa.crops import strong_crop, weak_crops
 from ssiqa.data import Photo
 from ssiqa.errors import SsiqaError
-from ssiqa.features import Observer, Views, predictions
+from ssiqa.features import Look, Observer, predictions
 from ssiqa.krr import KernelRidge
 from ssiqa.lanes import Lanes
 from ssiqa.models import QualityModel, build_model
@@ -66,9 +66,9 @@ def train_on(
         return train.fit(network, photos, examples, targets, plan, seed=0, phase=0, task=task)
 
 
-def look(network: Network, photos: Photos, examples: list[Photo], seed: int = 0, again: bool = False) -> Views:
+def look(network: Network, photos: Photos, examples: list[Photo], seed: int = 0, again: bool = False) -> Look:
     with Task("test", 1) as task, Lanes() as lanes:
-        return Views.join(list(Observer(network, photos, 2, seed, task, lanes).look(examples, again=again)))
+        return Look.join(list(Observer(network, photos, 2, seed, task, lanes).look(examples, again=again)))
 
 
 def test_training_learns_what_it_is_given(weights: Path, examples: list[Photo], tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_crops_one_by_one(weights: Path, examples: list[Photo], tmp_path: Path) 
     pooled = look(network, photos, examples)
     with Task("test", len(examples)) as task, Lanes() as lanes:
         observer = Observer(network, photos, 2, 0, task, lanes, each_crop=True)
-        rows = Views.join(list(observer.look(examples, again=False)))
+        rows = Look.join(list(observer.look(examples, again=False)))
     assert len(rows.scores) == 2 * len(examples)
     assert torch.allclose(rows.features.view(len(examples), 2, -1).mean(1), pooled.features, atol=1e-5)
     assert torch.allclose(predictions([rows], 2), pooled.scores, atol=1e-5)
@@ -224,7 +224,7 @@ def test_of_many_crops_some_are_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every ``n // 20,000``-th, which leaves up to twice as many."""
     monkeypatch.setattr(distill, "MANY_CROPS", 7)
     features = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
-    rows = Views(features, torch.zeros(24), torch.zeros(24))
+    rows = Look(features, torch.zeros(24), torch.zeros(24))
     config = make_config("paper", weak_crops=2, crop_rows=True, gamma=0.1, alpha=1.0)
     fitted = distill.regression(rows, np.linspace(-1, 1, 12), None, config)
     assert fitted is not None
@@ -245,7 +245,7 @@ def test_crops_of_a_photo_are_left_out_together() -> None:
     """Where photos have no groups: each crop has near-duplicates, which tell nothing of other photos."""
     rng = np.random.default_rng(0)
     features = torch.from_numpy(np.repeat(rng.normal(size=(200, 4)), 10, axis=0) + 0.01 * rng.normal(size=(2000, 4)))
-    rows, targets = Views(features.float(), torch.zeros(2000), torch.zeros(2000)), rng.normal(size=200)
+    rows, targets = Look(features.float(), torch.zeros(2000), torch.zeros(2000)), rng.normal(size=200)
     fitted = distill.regression(rows, targets, None, make_config("paper", crop_rows=True))
     assert fitted is not None
     assert fitted.loo_rmse is not None
