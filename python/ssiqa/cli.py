@@ -66,8 +66,22 @@ def main() -> None:
     logging.getLogger("ssiqa").setLevel(logging.INFO)
 
 
+_DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+_PRECISION = click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Numbers that training is computed in; auto is bfloat16 where the device computes it natively.",
+)
+_CACHE = click.option(
+    "--cache", "cache_dir", type=_PATH, metavar="DIR", help="Keep decoded photos there, for other runs too."
+)
+_CACHE_SIZE = click.option(
+    "--cache-size", type=click.FloatRange(min=0), default=CACHE_GIB, show_default=True, help="GiB that it may hold."
+)
 _MACHINE_OPTIONS = (
-    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+    _DEVICE,
     click.option(
         "--on-error",
         type=click.Choice(["raise", "skip"]),
@@ -75,19 +89,9 @@ _MACHINE_OPTIONS = (
         show_default=True,
         help="What an unreadable photo in UNLABELED does.",
     ),
-    click.option(
-        "--precision",
-        type=click.Choice(["auto", "float32", "bfloat16"]),
-        default="auto",
-        show_default=True,
-        help="Numbers of the network; auto is bfloat16 where the device computes it natively.",
-    ),
-    click.option(
-        "--cache", "cache_dir", type=_PATH, metavar="DIR", help="Keep decoded photos there, for other runs too."
-    ),
-    click.option(
-        "--cache-size", type=click.FloatRange(min=0), default=CACHE_GIB, show_default=True, help="GiB that it may hold."
-    ),
+    _PRECISION,
+    _CACHE,
+    _CACHE_SIZE,
     click.option("--profile", "profiled", is_flag=True, help="Print where the time went."),
 )
 
@@ -234,14 +238,10 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
 @click.option("--preset", type=click.Choice(["default", "paper"]), help="By default what the protocol says.")
 @click.option("--backbone", help="timm model name.")
 @click.option("--weights", type=_PATH, help="Weight file for the backbone.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True)
-@click.option(
-    "--cache", "cache_dir", type=_PATH, metavar="DIR", help="Keep decoded photos there, for other tables too."
-)
-@click.option(
-    "--cache-size", type=click.FloatRange(min=0), default=CACHE_GIB, show_default=True, help="GiB that it may hold."
-)
+@_DEVICE
+@_PRECISION
+@_CACHE
+@_CACHE_SIZE
 def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seeds: int, **options: Any) -> None:
     """Run TABLE of the paper (table1 to table6, or all) on the databases under --data-root.
 

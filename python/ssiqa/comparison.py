@@ -49,7 +49,7 @@ class Comparison:
         if not np.isfinite(self.srcc.value):
             return "one of them gives all photos the same score, or all have the same label"
         ranking, linear = _better(self.srcc), _better(self.plcc)
-        if ranking is linear is None:
+        if ranking is None and linear is None:
             return "the photos do not tell them apart, neither in ranking (SRCC) nor in linear agreement (PLCC)"
         return f"{_said('ranking (SRCC)', ranking)}, {_said('linear agreement (PLCC)', linear)}"
 

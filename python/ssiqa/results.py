@@ -27,8 +27,7 @@ from ssiqa.metrics import agreement
 from ssiqa.novelty import ROWS, Novelty, some_rows
 from ssiqa.progress import Task
 from ssiqa.run import PhaseRecord, Run
-from ssiqa.scorer import SCHEMA, Scorer, load
-from ssiqa.scorer import STUDENT as STUDENT  # one of a run's files, for who imports them from here
+from ssiqa.scorer import SCHEMA, STUDENT, Scorer, load
 from ssiqa.seeding import generator
 from ssiqa.version import __version__
 

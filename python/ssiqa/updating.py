@@ -16,8 +16,9 @@ from ssiqa.files import sha256
 from ssiqa.learner import Learner
 from ssiqa.material import Material, OnError
 from ssiqa.profile import Profile
-from ssiqa.results import STUDENT, Adaptation, read_report
+from ssiqa.results import Adaptation, read_report
 from ssiqa.run import PhaseRecord, Run
+from ssiqa.scorer import STUDENT
 
 
 def update(

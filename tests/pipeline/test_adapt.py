@@ -19,10 +19,11 @@ import torch
 from safetensors.torch import save_file
 
 import ssiqa
-from ssiqa import _core, exemplars
+from ssiqa import _core, exemplars, trust
 from ssiqa.data import read_labeled_folder
 from ssiqa.device import pick_precision
 from ssiqa.material import _copies_together
+from ssiqa.trust import Coverage
 
 from .conftest import LABELED, UNLABELED, assert_same_student, texture, write_photo
 
@@ -244,6 +245,23 @@ def test_a_run_in_mixed_precision(labeled: Path, unlabeled: Path, settings: dict
     assert report["precision"] == "bfloat16"
     with pytest.raises(ssiqa.SsiqaError, match=r"another run .*precision"):
         ssiqa.adapt(labeled, unlabeled, tmp_path, precision="float32", **{**settings, "blocks": 1})
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_photos_that_a_does_not_cover_are_warned_of_once(
+    labeled: Path,
+    unlabeled: Path,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    trained: bool,
+) -> None:
+    monkeypatch.setattr(trust, "coverage", lambda *_: Coverage(limit=1.0, uncovered=0.6, usual=0.05, chance=0.001))
+    with caplog.at_level(logging.WARNING, "ssiqa"):
+        run = ssiqa.adapt(labeled, unlabeled, tmp_path, **settings | ({} if trained else {"student": None}))
+    assert caplog.text.count("60% of the unlabelled photos are unlike the labelled ones (5% would be usual)") == 1
+    assert run.report["coverage"] == {"uncovered": pytest.approx(0.6), "usual": pytest.approx(0.05)}
 
 
 def test_copies_of_a_labelled_photo_share_a_group(

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 import ssiqa
-from ssiqa import Schedule, exemplars, holdout, trust
+from ssiqa import Schedule, exemplars, holdout
 from ssiqa.guard import Guard
 from ssiqa.models import QualityModel, build_model
-from ssiqa.trust import Coverage
 
 from .conftest import BACKBONE, student_weights
 
@@ -101,23 +100,6 @@ def test_each_phase_is_measured_by_the_first_teacher(
     monkeypatch.setattr(holdout, "floor", lambda record, config: (asked.append(record.phase), real(record, config))[1])
     ssiqa.adapt(labeled, unlabeled, tmp_path, **settings | ({} if trained else {"student": None}))
     assert asked == [0, 0]
-
-
-@pytest.mark.parametrize("trained", [True, False])
-def test_photos_that_a_does_not_cover_are_warned_of_once(
-    labeled: Path,
-    unlabeled: Path,
-    settings: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    trained: bool,
-) -> None:
-    monkeypatch.setattr(trust, "coverage", lambda *_: Coverage(limit=1.0, uncovered=0.6, usual=0.05, chance=0.001))
-    with caplog.at_level(logging.WARNING, "ssiqa"):
-        run = ssiqa.adapt(labeled, unlabeled, tmp_path, **settings | ({} if trained else {"student": None}))
-    assert caplog.text.count("60% of the unlabelled photos are unlike the labelled ones (5% would be usual)") == 1
-    assert run.report["coverage"] == {"uncovered": pytest.approx(0.6), "usual": pytest.approx(0.05)}
 
 
 def test_what_was_undone_is_not_learnt_again(
