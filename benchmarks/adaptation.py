@@ -33,6 +33,7 @@ from scipy import stats
 
 import ssiqa
 from benchmarks.paper import PAPER
+from benchmarks.spread import over_seeds
 from ssiqa.config import make_config
 from ssiqa.data import read_labeled_folder, read_unlabeled_folder
 from ssiqa.device import pick_device
@@ -305,25 +306,30 @@ def table(rows: list[Row], teacher_alone: bool) -> str:
 def _cells(rows: list[Row], teacher_alone: bool) -> Iterator[tuple[str, ...]]:
     columns = {name: np.array(values) for name, values in zip(Row._fields, zip(*rows, strict=True), strict=True)}
 
-    def spread(name: str) -> str:
-        deviation = f" ± {columns[name].std(ddof=1):.3f}" if len(rows) > 1 else ""
-        return f"{columns[name].mean():.3f}{deviation}"
-
     def covered(name: str) -> str:
         return "" if rows[0].student_covered is None else f"{columns[name].mean():.1%}"
 
     part = rows[0].part
-    yield f"{part}: teacher", spread("teacher"), "", "", spread("teacher_holdout"), "", "", covered("teacher_covered")
+    yield (
+        f"{part}: teacher",
+        over_seeds(columns["teacher"]),
+        "",
+        "",
+        over_seeds(columns["teacher_holdout"]),
+        "",
+        "",
+        covered("teacher_covered"),
+    )
     if teacher_alone:
         return
     gains = columns["student"] - columns["teacher"]
     changes = columns["student_holdout"] - columns["teacher_holdout"]
     yield (
         part,
-        spread("student"),
+        over_seeds(columns["student"]),
         " ".join(f"{gain:+.3f}" for gain in gains),
         _mean(gains),
-        spread("student_holdout"),
+        over_seeds(columns["student_holdout"]),
         _mean(changes),
         f"{columns['holdout_covered'].mean():.1%}",
         covered("student_covered"),

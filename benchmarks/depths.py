@@ -29,6 +29,7 @@ from scipy.stats import spearmanr
 from sklearn.cluster import BisectingKMeans
 
 import ssiqa
+from benchmarks.spread import over_seeds
 from ssiqa.data import holdout_split, read_image, read_labeled_folder, read_unlabeled_folder
 from ssiqa.lanes import Lanes
 from ssiqa.models import build_model
@@ -71,16 +72,20 @@ def main() -> None:
     chosen |= {"last two": [count - 2, count - 1], "upper half": everything[count // 2 :], "all": everything}
     columns = ("cluster out", "A's hold-out", "ss03_test", "pcuid", "bound on ss03_test")
     print(f"| depths | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}", flush=True)
+
+    def studied(folders: Folders, depths: list[int]) -> list[tuple[float, ...]]:
+        return [study(folders, depths, seed) for seed in range(arguments.seeds)]
+
     for name, depths in chosen.items():
-        show(name, folders, depths, arguments.seeds)
+        show(name, studied(folders, depths))
     beside = Folders(
         *(photos._replace(depths=photos.depths + more.depths) for photos, more in zip(folders, statistics, strict=True))
     )
-    show("all, scene statistics beside", beside, [*everything, count], arguments.seeds)
-    show("scene statistics alone", beside, [count], arguments.seeds)
+    show("all, scene statistics beside", studied(beside, [*everything, count]))
+    show("scene statistics alone", studied(beside, [count]))
     if network.has_class_token:
         for name, parts in (("all, without class token", (0, 1)), ("all, class token alone", (2,))):
-            show(name, Folders(*(only(photos, parts) for photos in folders)), everything, arguments.seeds)
+            show(name, studied(Folders(*(only(photos, parts) for photos in folders)), everything))
 
 
 def arguments_of(description: str) -> argparse.Namespace:
@@ -94,10 +99,9 @@ def arguments_of(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def show(name: str, folders: Folders, depths: list[int], seeds: int) -> None:
-    rows = [study(folders, depths, seed) for seed in range(seeds)]
-    cells = (f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in zip(*rows, strict=True))
-    print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+def show(name: str, rows: Sequence[Sequence[float]]) -> None:
+    """A row of a table, of what each seed has in its columns."""
+    print(f"| {name} | {' | '.join(over_seeds(found) for found in zip(*rows, strict=True))} |", flush=True)
 
 
 class Describer(ABC):

@@ -38,6 +38,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from benchmarks.adaptation import find_tasks, phase_0_of
+from benchmarks.spread import over_seeds
 from ssiqa import distill, kernels, ridge
 from ssiqa.cache import open_cache
 from ssiqa.config import make_config
@@ -104,9 +105,7 @@ def main() -> None:
             print(f"seed {seed}, {name}: " + " ".join(f"{value:.4f}" for value in rows), flush=True)
     print("\n| | near | far | A's hold-out |\n|---|---:|---:|---:|")
     for name, seeds in found.items():
-        cells = (
-            "" if np.isnan(of).all() else f"{np.mean(of):.3f} ± {np.std(of):.3f}" for of in zip(*seeds, strict=True)
-        )
+        cells = ("" if np.isnan(of).all() else over_seeds(of) for of in zip(*seeds, strict=True))
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 

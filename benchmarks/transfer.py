@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 import ssiqa
-from benchmarks.depths import CLUSTERS, Depths, Folders, Network, Photos, Standard, clusters_of, folders_of, srcc
+from benchmarks.depths import CLUSTERS, Depths, Folders, Network, Photos, Standard, clusters_of, folders_of, show, srcc
 from ssiqa.data import holdout_split
 from ssiqa.neighbourhoods import neighbourhoods
 from ssiqa.refit import mean_noise
@@ -57,11 +57,6 @@ def main() -> None:
             found = [list(view_study(photos, seed)) for seed in range(arguments.seeds)]
             for number, name in enumerate(VIEWS):
                 show(name, [rows[number] for rows in found])
-
-
-def show(name: str, rows: list[Sequence[float]]) -> None:
-    cells = (f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in zip(*rows, strict=True))
-    print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
 def kernel_study(photos: Folders, name: str, seed: int) -> tuple[float, ...]:

@@ -2,7 +2,8 @@
 
 python -m benchmarks.weighing DATA --kept FOLDER [--seeds 3] [--backbone NAME --weights FILE]
 
-On what a pretrained network sees, as `benchmarks.depths`, by a teacher that is a regression on A alone. SRCC of labels:
+On what a pretrained network sees, as `benchmarks.depths`, by a teacher that is a regression on A alone. SRCC of labels,
+mean and deviation over seeds, of clusters and kernels (of kernels alone where A is a whole folder):
 
     within ss01, ss03  each cluster of A's groups is B, and the others are A: what A can tell of it
     near, far          A is ss01, B ss03_unlabeled or pcuid
@@ -17,7 +18,8 @@ On what a pretrained network sees, as `benchmarks.depths`, by a teacher that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
@@ -27,6 +29,7 @@ from torch import Tensor
 
 import ssiqa
 from benchmarks.depths import CLUSTERS, Network, Photos, Standard, arguments_of, clusters_of, folders_of, srcc
+from benchmarks.spread import over_seeds
 from benchmarks.transfer import part
 from ssiqa import views
 from ssiqa.neighbourhoods import neighbourhoods
@@ -36,27 +39,33 @@ def main() -> None:
     arguments = arguments_of("What labels of B are worth by how they are weighed.")
     describe = Network(arguments.backbone, arguments.weights, arguments.kept)
     ss01, _, pcuid, ss03 = folders_of(describe, arguments.data)
-    pairs = {
-        "within ss01": [pair for seed in range(arguments.seeds) for pair in within(ss01, seed)],
-        "within ss03": [pair for seed in range(arguments.seeds) for pair in within(ss03, seed)],
-        "near": [(ss01, ss03, seed) for seed in range(arguments.seeds)],
-        "far": [(ss01, pcuid, seed) for seed in range(arguments.seeds)],
-        "reverse": [(ss03, ss01, seed) for seed in range(arguments.seeds)],
+    pairs: dict[str, Callable[[int], Iterable[tuple[Photos, Photos]]]] = {
+        "within ss01": partial(within, ss01),
+        "within ss03": partial(within, ss03),
+        "near": lambda seed: [(ss01, ss03)],
+        "far": lambda seed: [(ss01, pcuid)],
+        "reverse": lambda seed: [(ss03, ss01)],
     }
-    found = {name: [dict(labels(*pair)) for pair in of_name] for name, of_name in pairs.items()}
+    found = {
+        name: [[dict(labels(*pair, seed)) for pair in pairs_of(seed)] for seed in range(arguments.seeds)]
+        for name, pairs_of in pairs.items()
+    }
     print(f"| | {' | '.join(found)} |\n|---|{'---:|' * len(found)}")
-    for row in found["near"][0]:
-        cells = (f"{np.mean([each[row] for each in of_name]):.4f}" for of_name in found.values())
+    for row in found["near"][0][0]:
+        cells = (
+            over_seeds([float(np.mean([pair[row] for pair in of_seed])) for of_seed in seeds], digits=4)
+            for seeds in found.values()
+        )
         print(f"| {row} | {' | '.join(cells)} |")
 
 
-def within(source: Photos, seed: int) -> Iterator[tuple[Photos, Photos, int]]:
+def within(source: Photos, seed: int) -> Iterator[tuple[Photos, Photos]]:
     """Each cluster as B, and the others as A."""
     look = Standard(source.depths, np.arange(len(source.labels)), list(range(len(source.depths))))
     clusters = clusters_of(look(source.depths), source.groups, seed)
     for cluster in range(CLUSTERS):
         inside = clusters == cluster
-        yield part(source, np.flatnonzero(~inside)), part(source, np.flatnonzero(inside)), seed
+        yield part(source, np.flatnonzero(~inside)), part(source, np.flatnonzero(inside))
 
 
 def labels(source: Photos, pool: Photos, seed: int) -> Iterator[tuple[str, float]]:
