@@ -17,10 +17,11 @@ from ssiqa.metrics import agreement
 from ssiqa.models import build_model
 from ssiqa.protocol import summary
 from ssiqa.protocol.authors import Authors
+from ssiqa.protocol.database import Database
 from ssiqa.protocol.honest import Honest, config_of
 from ssiqa.protocol.kept import RESULT, collect, keep, row_folder
 from ssiqa.protocol.outcome import Outcome
-from ssiqa.protocol.peers import open_peers, score_database
+from ssiqa.protocol.peers import Peer, open_peers, score_database
 from ssiqa.protocol.provenance import Provenance
 from ssiqa.protocol.readers import no_folder
 from ssiqa.protocol.tasks import TABLES, Parts, Task, find_task
@@ -79,13 +80,8 @@ def reproduce(
         raise SsiqaError(f"No table {table!r}; there are: {', '.join(TABLES)}.")
     if protocol not in PROTOCOLS:
         raise SsiqaError(f"No protocol {protocol!r}; there are: {', '.join(PROTOCOLS)}.")
-    wanted, how = TABLES[table].tasks, PROTOCOLS[protocol]
-    there = (*wanted, *TABLES[table].others)
-    if tasks is not None:
-        chosen = [find_task(name) for name in tasks]
-        wanted = tuple(task for task in there if task in chosen)
-        if not wanted:
-            raise SsiqaError(f"{table} has none of these tasks; it has: {', '.join(task.name for task in there)}.")
+    there = (*TABLES[table].tasks, *TABLES[table].others)
+    wanted, how = TABLES[table].tasks if tasks is None else _chosen(table, there, tasks), PROTOCOLS[protocol]
     place, data = Path(output_dir), Path(data_root)
     if place.exists() and not place.is_dir():
         raise SsiqaError(f"{place} is a file; choose another output folder.")
@@ -136,23 +132,25 @@ def reproduce(
                 _run(folder, (table, task.name, variant, seed), parts, how, run, teachers)
                 write()
         for name, peer in peers.items():
-            folder = row_folder(results, task.name, name)
-            try:  # all seeds or none: an image without score would leave out the seeds that test on it
-                tests = [task.split(source, target, seed).test for seed in range(seeds)]
-                found = [agreement(score_database(name, peer, test, place / "peers"), test.quality) for test in tests]
+            tests = [task.split(source, target, seed).test for seed in range(seeds)]
+            try:
+                _run_peer(row_folder(results, task.name, name), (table, task.name, name), peer, tests, place / "peers")
             except DataError as error:
                 missing[f"{task.name} {name}"] = str(error)
-                shutil.rmtree(folder, ignore_errors=True)  # what an earlier call has kept of it
-            else:
-                for seed, of in enumerate(found):
-                    outcome = Outcome(table, task.name, name, seed, of.plcc, of.srcc, of.krcc)
-                    keep(folder / f"seed-{seed}", {"peer": peer.version}, outcome)
             write()
     if len(unread) == len(wanted):
         raise NothingToRun(f"No task of {table} can run. {' '.join(dict.fromkeys(unread.values()))}")
     if settings.get("cache_dir") is None:
         shutil.rmtree(own_cache, ignore_errors=True)
     return write()
+
+
+def _chosen(table: str, there: Sequence[Task], names: Sequence[str]) -> tuple[Task, ...]:
+    """Those of a table's tasks that are named, in its order; a name may be that of another table's."""
+    chosen = [find_task(name) for name in names]
+    if wanted := tuple(task for task in there if task in chosen):
+        return wanted
+    raise SsiqaError(f"{table} has none of these tasks; it has: {', '.join(task.name for task in there)}.")
 
 
 def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,3 +240,19 @@ def _run(
         undone=sum(phase["step"] < 1 for phase in run.report["phases"][1:]),
     )
     keep(folder, of, outcome)
+
+
+def _run_peer(folder: Path, row: tuple[str, str, str], peer: Peer, tests: Sequence[Database], kept: Path) -> None:
+    """Make the outcomes of a peer's row (table, task, its name), one for each seed's test images.
+
+    Raises:
+        DataError: It cannot score one of the images; nothing is kept then, as that would leave out the seeds that test
+            on it.
+    """
+    try:
+        found = [agreement(score_database(row[2], peer, test, kept), test.quality) for test in tests]
+    except DataError:
+        shutil.rmtree(folder, ignore_errors=True)  # what an earlier call has kept of it
+        raise
+    for seed, of in enumerate(found):
+        keep(folder / f"seed-{seed}", {"peer": peer.version}, Outcome(*row, seed, of.plcc, of.srcc, of.krcc))
