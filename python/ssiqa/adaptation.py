@@ -96,6 +96,7 @@ class Plan:
         folder: Of the run.
         config: The settings.
         begin: Phase 0: gives the learner the weights of the first teacher.
+        accept: Refuses, by an error, photos that the run cannot be of; nothing has been written then.
         memory: Exemplars of photos seen before this run.
         inherited: The regression that was fitted before this run, where there was one.
         identity: What else makes this run another than one on the same photos with the same settings.
@@ -106,6 +107,7 @@ class Plan:
     folder: Path
     config: Config
     begin: Callable[[Learner, Material], PhaseRecord]
+    accept: Callable[[Material], object] = lambda material: None
     memory: RatedPhotos = field(default_factory=RatedPhotos.none)
     inherited: KernelHead | None = None
     identity: dict[str, Any] = field(default_factory=dict)
@@ -138,6 +140,7 @@ def carry_out(
         else:
             learner = Learner(plan.config, where, numbers, cache, profile or Profile())
             material = gather(plan.labeled_dir, plan.unlabeled_dir, plan.config, on_error, learner.photos)
+            plan.accept(material)
             run.claim(material.fingerprints)
             _go_on(run, learner, material, plan)
         if cache_dir is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
 import time
 import zlib
@@ -22,6 +21,9 @@ CACHE_GIB = 16.0
 """Enough for about 18,000 square photos with the default preset, which take 0.94 MB each, activations included."""
 
 logger = logging.getLogger("ssiqa")
+
+_ENTRY = ".ssiqa.npy"
+"""How names of entries end: whatever else lies in the folder is not the cache's, and stays."""
 
 _CHECKSUM_BYTES = 4
 _AROUND = 256
@@ -48,7 +50,7 @@ _PARSING = threading.Lock()
 class Cache:
     """A folder of arrays by key, bounded in size, that any number of runs and processes may share.
 
-    An entry is a ``.npy`` file followed by the CRC-32 of it; it appears under its name whole. Nothing depends on an
+    An entry is an ``.npy`` file followed by the CRC-32 of it; it appears under its name whole. Nothing depends on an
     entry being there: one that is missing, damaged or was removed by another process is made again by whoever needs it.
 
     Attributes:
@@ -125,11 +127,16 @@ class Cache:
                 beside.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Delete the folder and all it holds."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete all entries, and the folders that hold nothing else."""
+        for path in self.folder.glob(f"*/*{_ENTRY}*"):
+            with suppress(OSError):
+                path.unlink()
+        for folder in (*self.folder.glob("*"), self.folder):
+            with suppress(OSError):  # not empty, or a file
+                folder.rmdir()
 
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.npy"
+        return self.folder / key[:2] / f"{key}{_ENTRY}"
 
     def _reserve(self, size: int) -> bool:
         with self._lock:
@@ -161,10 +168,10 @@ class Cache:
     def _entries(self) -> list[tuple[float, int, Path]]:
         """Time of the last use, bytes and place of each entry, whichever process made it."""
         entries = []
-        for path in self.folder.glob("*/*"):
+        for path in self.folder.glob(f"*/*{_ENTRY}*"):
             with suppress(OSError):  # another process makes room too
                 found = path.stat()
-                if path.suffix == ".npy":
+                if path.name.endswith(_ENTRY):
                     entries.append((found.st_mtime, found.st_size, path))
                 elif path.suffix == ".part" and found.st_mtime < self._opened - _STALE_SECONDS:
                     path.unlink()  # of a process that was killed while it wrote

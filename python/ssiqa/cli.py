@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -62,11 +64,24 @@ def main() -> None:
       ssiqa score run/student.pt photos/ --output scores.csv
       ssiqa evaluate run/student.pt labeled_test/
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be no text; they are printed as they are
+        sys.stdout.reconfigure(errors="surrogateescape")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("ssiqa").setLevel(logging.INFO)
 
 
-_DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+_DEVICE = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where networks and regressions run; auto is a GPU where there is one.",
+)
+_SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random choice.")
+_BACKBONE = click.option("--backbone", metavar="NAME", help="Any timm model name.")
+_WEIGHTS = click.option(
+    "--weights", type=_PATH, metavar="FILE", help="Local weights of the backbone (safetensors or timm)."
+)
 _PRECISION = click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16"]),
@@ -75,10 +90,18 @@ _PRECISION = click.option(
     help="Numbers that training is computed in; auto is bfloat16 where the device computes it natively.",
 )
 _CACHE = click.option(
-    "--cache", "cache_dir", type=_PATH, metavar="DIR", help="Keep decoded photos there, for other runs too."
+    "--cache",
+    "cache_dir",
+    type=_PATH,
+    metavar="DIR",
+    help="Keep decoded photos there, and what frozen layers see of them, for other runs too.",
 )
 _CACHE_SIZE = click.option(
-    "--cache-size", type=click.FloatRange(min=0), default=CACHE_GIB, show_default=True, help="GiB that it may hold."
+    "--cache-size",
+    type=click.FloatRange(min=0),
+    default=CACHE_GIB,
+    show_default=True,
+    help="GiB that the cache may hold.",
 )
 _MACHINE_OPTIONS = (
     _DEVICE,
@@ -107,11 +130,22 @@ def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("labeled", type=_PATH)
 @click.argument("unlabeled", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of the run; the same command continues it.")
-@click.option("--preset", type=click.Choice(["default", "paper"]), default="default", show_default=True)
-@click.option("--backbone", metavar="NAME", help="Any timm model name.")
-@click.option("--weights", type=_PATH, metavar="FILE", help="Local weights of the backbone (safetensors or timm).")
-@click.option("--blocks", type=click.IntRange(min=1), metavar="N", help="Blocks of UNLABELED.  [default: the preset's]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(["default", "paper"]),
+    default="default",
+    show_default=True,
+    help="paper: the network is trained in each phase, as the paper does; default: it stays, and a regression adapts.",
+)
+@_BACKBONE
+@_WEIGHTS
+@click.option(
+    "--blocks",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Parts that UNLABELED is dealt into, adapted to one after another.  [default: the preset's]",
+)
+@_SEED
 @_machine_options
 def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **options: object) -> None:
     """Train on LABELED, adapt to UNLABELED, and export student.pt.
@@ -126,7 +160,7 @@ def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **option
     from ssiqa.adaptation import adapt as run
 
     _run_and_tell(run, labeled, unlabeled, output, profiled=profiled, **options)
-    click.echo(f"\nNext: ssiqa score {output / 'student.pt'} {unlabeled}")
+    click.echo(f"\nNext: {shlex.join(['ssiqa', 'score', str(output / 'student.pt'), str(unlabeled)])}")
 
 
 @main.command()
@@ -135,7 +169,13 @@ def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **option
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of the new run; the same command continues it.")
 @click.option("--labeled", "labeled_dir", type=_PATH, help="The labelled photos of RUN, if they have moved.")
 @click.option("--weights", type=_PATH, metavar="FILE", help="The local weights that RUN began from, if it did.")
-@click.option("--blocks", type=click.IntRange(min=1), default=1, show_default=True, help="Blocks of UNLABELED.")
+@click.option(
+    "--blocks",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Parts that UNLABELED is dealt into, adapted to one after another.",
+)
 @_machine_options
 def update(run: Path, unlabeled: Path, output: Path, profiled: bool, **options: object) -> None:
     """Adapt the student of the finished RUN to further photos, UNLABELED; the earlier ones are not needed.
@@ -236,8 +276,8 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
 )
 @click.option("--peers-dir", type=_PATH, help="Parameters of NIQE and IL-NIQE; by default peers in --data-root.")
 @click.option("--preset", type=click.Choice(["default", "paper"]), help="By default what the protocol says.")
-@click.option("--backbone", help="timm model name.")
-@click.option("--weights", type=_PATH, help="Weight file for the backbone.")
+@_BACKBONE
+@_WEIGHTS
 @_DEVICE
 @_PRECISION
 @_CACHE
@@ -285,9 +325,9 @@ def info() -> None:
 
 @main.command()
 @click.option("-o", "--output", type=_PATH, default=Path("ssiqa-demo"), show_default=True, help="Where to put it all.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_SEED
 def demo(output: Path, seed: int) -> None:
-    """Make two folders of distorted photographs, adapt from one to the other, and show what it gave.
+    """Make folders of distorted photographs, adapt from the labelled one to the other, and show what it gave.
 
     The labels come from a full-reference metric: they are not human opinions.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from ssiqa.config import Config
@@ -22,7 +23,12 @@ def measure(learner: Learner, material: Material, phase: int) -> float:
 
 
 def srcc(scores: Tensor, material: Material) -> float:
-    """Of scores of the hold-out, on the internal scale, with its truth; not-a-number where it is undefined."""
+    """Of scores of the hold-out, on the internal scale, with its truth; not-a-number where it is undefined.
+
+    Scores that are not finite are those of a phase that went wrong, which the guard is there to undo.
+    """
+    if not torch.isfinite(scores).all():
+        return math.nan
     return agreement(scores.cpu().numpy(), material.labeled.scale.to_internal(material.holdout_labels)).srcc
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -18,12 +19,15 @@ from ssiqa.config import Config
 from ssiqa.data import (
     MINIMUM_LABELED,
     CheckResult,
+    ImageError,
     LabeledFolder,
     Photo,
     UnlabeledFolder,
     check_images,
     holdout_split,
     partition,
+    quiet_opencv,
+    read_image,
     read_labeled_folder,
     read_unlabeled_folder,
 )
@@ -158,13 +162,15 @@ def fingerprints(
     Args:
         labeled_dir: Folder A, with ``labels.csv``.
         unlabeled_dir: Folder B.
-        without: Names of the photos of B that the run skipped.
+        without: Names of the photos of B that the run skipped; those that can be read now are other material.
 
     Raises:
         SsiqaError: A folder or a file cannot be read.
     """
     labeled, unlabeled = read_labeled_folder(labeled_dir), read_unlabeled_folder(unlabeled_dir)
-    unlabeled = replace(unlabeled, images=tuple(image for image in unlabeled.images if image not in without))
+    with quiet_opencv():
+        images = (name for name in unlabeled.images if name not in without or _is_readable(unlabeled.root / name))
+        unlabeled = replace(unlabeled, images=tuple(images))
 
     def admit(photo: Photo, data: bytes) -> None:
         """As it is: it was decoded when it was trained on."""
@@ -261,6 +267,14 @@ def _warn_of_shared(labeled: CheckResult, unlabeled: CheckResult, folder: Unlabe
         )
 
 
+def _is_readable(path: Path) -> bool:
+    try:
+        read_image(path)
+    except ImageError:
+        return False
+    return True
+
+
 def _check(
     title: str,
     labeled: LabeledFolder,
@@ -277,7 +291,7 @@ def _check(
             labeled.root,
             labeled.images,
             on_error="raise",
-            labels=labeled.labels,
+            labels=labeled.scale.sign * labeled.labels,  # a column that turns from mos to dmos makes other material
             groups=labeled.groups,
             progress=tick,
             admit=admit,

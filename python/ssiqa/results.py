@@ -68,9 +68,9 @@ def read_report(folder: Path) -> dict[str, Any]:
         if report["schema"] != CONFIG_SCHEMA:
             raise RunError(f"{folder} was made by another version of ssiqa ({report['version']}); make it again.")
         return report
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(f"{folder} holds no finished run: there is no {REPORT} in it.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged; delete it, and the run's own command makes it again.") from error
 
 

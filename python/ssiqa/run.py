@@ -50,13 +50,15 @@ class PhaseRecord:
         std_limit: That beyond which a photo is not covered by A, None without KRR.
         uncovered: Share of the block's photos beyond it, None without KRR.
         usual: What is to be expected of that where B is like A, None without KRR.
-        label_srcc: On A's hold-out before the phase, of the labels that the teacher gives.
+        label_srcc: On A's hold-out before the phase, of the labels that the teacher gives; views, which know B alone,
+            have no part in it.
         regression_srcc: The same of the regression alone.
         holdout_srcc: On A's hold-out after the phase, by what is seen of photos in the run. In phase 0 of an update
             it is that of the first teacher of all runs, by which each of them is guarded.
         refused_srcc: The same with all of the phase's change, where not all of it stands.
         step: Share of the phase's change that stands.
-        seen: In phase 0 of an update, how many photos of B its teacher has learnt in earlier runs.
+        seen: In phase 0 of an update, how many photos of B its teacher has learnt in earlier runs; one that several of
+            them had counts in each.
     """
 
     phase: int

@@ -70,10 +70,12 @@ def update(
     parent = Run(old, {})
     last = len(parent.records) - 1
 
-    def inherit(learner: Learner, material: Material) -> PhaseRecord:
-        """Phase 0: the student of the old run, to be measured by the hold-out that its first teacher left."""
+    def accept(material: Material) -> None:
         if material.fingerprints["labeled"] != report["fingerprints"]["labeled"]:
             raise RunError(f"{labeled} no longer holds what {old} was trained on; an update needs the same photos.")
+
+    def inherit(learner: Learner, material: Material) -> PhaseRecord:
+        """Phase 0: the student of the old run, to be measured by the hold-out that its first teacher left."""
         parent.load_weights(learner.model, last)
         if config.student is None:
             learner.settle()
@@ -82,6 +84,8 @@ def update(
         return replace(first, losses=[], seconds=0.0, seen=seen)
 
     beside = old.resolve()
+    if beside.is_relative_to(Path(unlabeled_dir).resolve()):
+        raise RunError(f"{old} lies in {unlabeled_dir}, where its exemplars would count as new photos; move it out.")
     folder = Path(output_dir or beside.with_name(f"{beside.name}-to-{Path(unlabeled_dir).resolve().name}"))
     config = replace(_config(report["settings"], weights, old), blocks=blocks)
     if not (old / STUDENT).is_file():
@@ -94,6 +98,7 @@ def update(
             folder,
             config,
             inherit,
+            accept,
             memory,
             parent.regression(last),
             identity,

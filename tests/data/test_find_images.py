@@ -60,7 +60,7 @@ def test_dangling_link_is_listed_so_that_it_cannot_pass_unnoticed(tmp_path: Path
 def test_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"The folder .*missing does not exist"):
         read_unlabeled_folder(tmp_path / "missing")
-    with pytest.raises(DataError, match="holds no images: put files of the kinds bmp jpeg jpg png"):
+    with pytest.raises(DataError, match="holds no images: put files of the kinds bmp jfif jpe jpeg jpg png"):
         read_unlabeled_folder(tmp_path)
     write_image(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.png is a file: give the folder"):

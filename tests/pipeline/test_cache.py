@@ -78,7 +78,7 @@ def test_never_grows_beyond_its_limit(tmp_path: Path, caplog: pytest.LogCaptureF
 def test_what_nobody_uses_makes_room(tmp_path: Path) -> None:
     for number in range(3):
         Cache(tmp_path, 1 << 20).put(f"{number:02}", entry(number))
-        os.utime(tmp_path / f"{number:02}" / f"{number:02}.npy", (1000 + number, 1000 + number))
+        os.utime(tmp_path / f"{number:02}" / f"{number:02}.ssiqa.npy", (1000 + number, 1000 + number))
     cache = Cache(tmp_path, 350 * KIB)
     assert cache.get("00") is not None  # in use from now on, although it was the oldest
     cache.put("03", entry(3))
@@ -126,11 +126,29 @@ def test_half_written_files_of_the_dead_are_swept(tmp_path: Path) -> None:
     shelf = tmp_path / "aa"
     shelf.mkdir()
     for name, age in (("old", 1e6), ("new", 0)):
-        (shelf / f"{name}.npy.1.2.part").write_bytes(b"half")
-        now = (shelf / f"{name}.npy.1.2.part").stat().st_mtime
-        os.utime(shelf / f"{name}.npy.1.2.part", (now - age, now - age))
+        part = shelf / f"{name}.ssiqa.npy.1.2.part"
+        part.write_bytes(b"half")
+        now = part.stat().st_mtime
+        os.utime(part, (now - age, now - age))
     Cache(tmp_path, 1 << 20).put("aa", entry(0))
-    assert [path.name for path in files(tmp_path)] == ["aa.npy", "new.npy.1.2.part"]
+    assert [path.name for path in files(tmp_path)] == ["aa.ssiqa.npy", "new.ssiqa.npy.1.2.part"]
+
+
+def test_what_else_lies_in_the_folder_stays(tmp_path: Path) -> None:
+    """A user may name a folder that holds other arrays, old ones, in folders like the cache's own."""
+    others = [tmp_path / "aa/aa.npy", tmp_path / "features/one.npy", tmp_path / "features/two.part", tmp_path / "note"]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"mine" * KIB)
+        os.utime(path, (0, 0))
+    for number in range(4):
+        Cache(tmp_path, 210 * KIB).put(f"{number:02}", entry(number))
+        for path in files(tmp_path):  # so that the next needs its room
+            os.utime(path, (0, 0))
+    assert len(files(tmp_path)) == len(others) + 2
+    Cache(tmp_path, 0).remove()
+    assert files(tmp_path) == sorted(others)
+    assert not (tmp_path / "00").exists()
 
 
 def test_shared_by_many(tmp_path: Path) -> None:
@@ -140,7 +158,7 @@ def test_shared_by_many(tmp_path: Path) -> None:
     def use(number: int) -> bool:
         cache, key = caches[number % 3], f"{number % 7:02}"
         if number % 11 == 0:
-            (tmp_path / key / f"{key}.npy").unlink(missing_ok=True)
+            (tmp_path / key / f"{key}.ssiqa.npy").unlink(missing_ok=True)
         found = cache.get(key)
         if found is None:
             cache.put(key, entry(number % 7))

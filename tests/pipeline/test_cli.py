@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -230,6 +231,17 @@ def test_who_has_read_enough_ends_it_quietly(adaptation: ssiqa.Adaptation, unlab
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+def test_names_that_are_no_text_are_printed_as_they_are(
+    adaptation: ssiqa.Adaptation, unlabeled: Path, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    shutil.copy(unlabeled / "05.png", tmp_path / name)
+    command = [sys.executable, "-m", "ssiqa", "score", str(adaptation.output_dir), str(tmp_path)]
+    strict = os.environ | {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, capture_output=True, env=strict, check=True)
+    assert done.stdout.rstrip().endswith(b"caf\xe9.png")
 
 
 def test_endless_intervals_are_null_in_json(adaptation: ssiqa.Adaptation, unlabeled: Path, tmp_path: Path) -> None:

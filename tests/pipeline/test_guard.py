@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,6 +63,12 @@ def test_a_phase_that_never_is_good_enough_leaves_no_trace(model: QualityModel, 
     assert verdict.step == 0
     assert all(torch.equal(new, old) for new, old in zip(model.trainable(), before, strict=True))
     assert "undone" in str(verdict)
+
+
+def test_scores_that_are_not_finite_are_refused_as_a_phase_and_not_as_input(model: QualityModel) -> None:
+    material = SimpleNamespace()  # is not asked
+    measured = holdout.srcc(torch.tensor([0.1, float("inf")]), material)
+    assert shift(model).settle(lambda: measured, floor=-1).step == 0
 
 
 def test_where_the_hold_out_says_nothing_the_phase_stands(model: QualityModel) -> None:

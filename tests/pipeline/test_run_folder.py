@@ -68,6 +68,20 @@ def test_a_finished_run_that_skipped_photos_is_loaded_too(
     (pool / "another.jpg").write_bytes(b"not a photo either")
     with pytest.raises(ssiqa.SsiqaError, match=r"another run .*unlabeled photos differ"):
         ssiqa.adapt(labeled, pool, tmp_path / "run", on_error="skip", **{**settings, "blocks": 1})
+    (pool / "another.jpg").unlink()
+    write_photo(pool / "broken.jpg", texture(99, 0.5))  # it can be read now
+    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*unlabeled photos differ"):
+        ssiqa.adapt(labeled, pool, tmp_path / "run", on_error="skip", **{**settings, "blocks": 1})
+
+
+def test_labels_of_the_other_direction_are_another_run(
+    adaptation: ssiqa.Adaptation, labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    turned = tmp_path / "labeled"
+    shutil.copytree(labeled, turned)
+    (turned / "labels.csv").write_text((labeled / "labels.csv").read_text().replace("mos", "dmos", 1))
+    with pytest.raises(ssiqa.SsiqaError, match=r"another run .*labeled photos differ"):
+        ssiqa.adapt(turned, unlabeled, adaptation.output_dir, **settings)
 
 
 def test_folder_of_another_run_is_refused(

@@ -14,6 +14,7 @@ import ssiqa
 from ssiqa import exemplars
 from ssiqa.cli import main
 from ssiqa.errors import RunError
+from ssiqa.run import Run
 
 from .conftest import texture, write_photo
 
@@ -70,10 +71,12 @@ def test_same_update_same_student(
 
 
 def test_an_update_can_be_updated(
-    updated: ssiqa.Adaptation, newer: Path, settings: dict[str, Any], tmp_path: Path
+    finished: Path, updated: ssiqa.Adaptation, newer: Path, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     again = ssiqa.update(updated.output_dir, newer, tmp_path / "run", weights=settings["weights"])
     assert again.report["memory"]["student"]["photos"] == 6
+    earlier = [record for folder in (finished, updated.output_dir) for record in Run(folder, {}).records[1:]]
+    assert Run(again.output_dir, {}).records[0].seen == sum(len(record.photos) for record in earlier if record.step > 0)
 
 
 def test_guarded_by_the_first_teacher(finished: Path, updated: ssiqa.Adaptation) -> None:
@@ -91,6 +94,7 @@ def test_other_labelled_photos_are_refused(
     (other / "labels.csv").write_text(table)
     with pytest.raises(RunError, match="no longer holds what"):
         ssiqa.update(finished, newer, tmp_path / "run", labeled_dir=other, weights=settings["weights"])
+    assert not (tmp_path / "run/run.json").exists()  # the folder is still free for the right ones
     with pytest.raises(RunError, match="say where they are"):
         ssiqa.update(finished, newer, tmp_path / "run", labeled_dir=tmp_path / "none", weights=settings["weights"])
 
@@ -100,11 +104,15 @@ def test_what_is_no_finished_run_is_refused(
 ) -> None:
     with pytest.raises(RunError, match="holds no finished run"):
         ssiqa.update(tmp_path, newer)
+    with pytest.raises(RunError, match="holds no finished run"):
+        ssiqa.update(finished / "student.pt", newer)
     with pytest.raises(RunError, match="give that file"):
         ssiqa.update(finished, newer, tmp_path / "run")
     with pytest.raises(RunError, match="would count as photos; choose another"):
         ssiqa.update(finished, newer, newer / "run", weights=settings["weights"])
     assert not (newer / "run").exists()
+    with pytest.raises(RunError, match="exemplars would count as new photos"):
+        ssiqa.update(finished, finished.parent, tmp_path / "run", weights=settings["weights"])
     shutil.copytree(finished, tmp_path / "damaged")
     (tmp_path / "damaged/report.json").write_text("{")
     with pytest.raises(RunError, match="is damaged"):

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from ssiqa.cli import main
 from ssiqa.config import make_config
 from ssiqa.data import read_image
 from ssiqa.errors import SsiqaError
-from ssiqa.files import to_json
 from ssiqa.protocol import reproduce as module
 from ssiqa.protocol import summary
 from ssiqa.protocol.authors import DIFFERENCES, Authors
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.honest import Honest
+from ssiqa.protocol.kept import collect, keep, row_folder
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import Peer
 from ssiqa.protocol.published import PUBLISHED
@@ -65,6 +65,8 @@ def test_every_seed_is_reported_and_none_repeated(
     found = {"PIQE": Peer(lambda image: image.std(), "1.0")}, {"NIQE": "why"}
     monkeypatch.setattr(module, "open_peers", lambda folder: found)
     options: dict[str, Any] = {"tasks": ["livec-koniq10k", "spaq-livefb"], "seeds": 2, **settings, "blocks": 1}
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/mine.npy").touch()
     text = reproduce("table1", data_root, tmp_path, **options)
     assert "| livec-koniq10k | ssiqa | 2 |" in text
     assert "| 0.724 |" in text  # the paper's
@@ -101,7 +103,7 @@ def test_every_seed_is_reported_and_none_repeated(
     tested = {path.name for path in (seed / "test").rglob("*.png")}
     assert (len(seen), len(tested), seen & tested) == (16, 4, set())
     assert not (seed / "unlabeled/labels.csv").exists()
-    assert not (tmp_path / "cache").exists()
+    assert [path.name for path in (tmp_path / "cache").rglob("*")] == ["mine.npy"]  # no decoded photo is left
     assert all(float(row["krcc"]) * float(row["srcc"]) > 0 for row in rows)
 
     monkeypatch.setattr(module, "adapt", None)
@@ -159,8 +161,12 @@ def test_an_undefined_correlation_stays_one(tmp_path: Path) -> None:
         "task": "a-b",
         "variant": "ssiqa",
     }
-    outcomes = [Outcome(**figures | {"seed": seed, "srcc": srcc}) for seed, srcc in enumerate((0.9, np.nan))]
-    again = [Outcome.of_kept(json.loads(to_json(asdict(outcome)))) for outcome in outcomes]
+    changes = ({"srcc": 0.9}, {"srcc": np.nan, "a_srcc": np.nan, "a_teacher_plcc": np.nan})
+    outcomes = [Outcome(**figures | {"seed": seed} | change) for seed, change in enumerate(changes)]
+    for outcome in outcomes:
+        keep(row_folder(tmp_path, "a-b", "ssiqa") / f"seed-{outcome.seed}", {}, outcome)
+    again, others = collect(tmp_path, {("a-b", "ssiqa"): {}})
+    assert others == {}
     assert np.isnan(again[1].srcc)
     text = summary.write(tmp_path, MADE, ["a-b"], again, {}, ())
     assert text == summary.write(tmp_path, MADE, ["a-b"], outcomes, {}, ())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,7 @@ def read_labeled_folder(path: str | os.PathLike[str]) -> LabeledFolder:
     root = Path(path)
     images, unsupported = _photos_of(root)
     column, rows = read_label_table(root / LABELS_FILE)
+    rows = _as_on_disk(rows, {*images, *unsupported})
     _check_match(root, images, unsupported, rows)
     _warn_of(root, unsupported)
     if len(images) < 2:
@@ -113,6 +115,13 @@ def _warn_of(root: Path, unsupported: Collection[str]) -> None:
 def _count_kinds(unsupported: Collection[str]) -> str:
     kinds = " ".join(sorted({Path(name).suffix.lower().removeprefix(".") for name in unsupported}))
     return f"{len(unsupported)} file(s) of kinds that are not supported ({kinds})"
+
+
+def _as_on_disk(rows: dict[str, LabelRow], names: Set[str]) -> dict[str, LabelRow]:
+    """Rows under the names of the files, also where one has letters with their accents and the other both apart."""
+    composed = {normalize("NFC", name): name for name in names}
+    named = {name if name in names else composed.get(normalize("NFC", name), name): row for name, row in rows.items()}
+    return named if len(named) == len(rows) and len(composed) == len(names) else rows
 
 
 def _check_match(root: Path, images: tuple[str, ...], unsupported: tuple[str, ...], rows: dict[str, LabelRow]) -> None:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from ssiqa.data.containers import container_problem
 from ssiqa.errors import DataError
 
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 UNSUPPORTED_EXTENSIONS = frozenset(
-    {".heic", ".heif", ".avif", ".gif", ".jp2", ".jxl", ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw"}
+    {".heic", ".heif", ".avif", ".gif", ".jp2", ".jxl", ".tga", ".ppm", ".pgm", ".exr", ".psd"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}  # of cameras
 )
 """Photos too, but of kinds that are not read here; leaving them out must be said."""
 

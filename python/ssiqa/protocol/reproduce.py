@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssiqa.adaptation import adapt
+from ssiqa.cache import open_cache
 from ssiqa.device import pick_device, pick_precision
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.files import read_json, to_json
@@ -141,7 +143,7 @@ def reproduce(
     if len(unread) == len(wanted):
         raise NothingToRun(f"No task of {table} can run. {' '.join(dict.fromkeys(unread.values()))}")
     if settings.get("cache_dir") is None:
-        shutil.rmtree(own_cache, ignore_errors=True)
+        open_cache(own_cache, 0).remove()
     return write()
 
 
@@ -224,7 +226,7 @@ def _run(
         begin_with(run_folder, identity, fingerprints(labeled, unlabeled, without=()), teacher / CHECKPOINTS)
     run = adapt(labeled, unlabeled, run_folder, **settings)
     before, after = how.measured(run, rated, settings)
-    holdout = run.report["holdout"]
+    teacher_on_a, on_a = (run.report["holdout"][name] for name in ("teacher", "student"))
     outcome = Outcome(
         *row,
         teacher_plcc=before.plcc,
@@ -233,13 +235,18 @@ def _run(
         plcc=after.plcc,
         srcc=after.srcc,
         krcc=after.krcc,
-        a_teacher_plcc=holdout["teacher"]["plcc"],
-        a_teacher_srcc=holdout["teacher"]["srcc"],
-        a_plcc=holdout["student"]["plcc"],
-        a_srcc=holdout["student"]["srcc"],
+        a_teacher_plcc=_defined(teacher_on_a["plcc"]),
+        a_teacher_srcc=_defined(teacher_on_a["srcc"]),
+        a_plcc=_defined(on_a["plcc"]),
+        a_srcc=_defined(on_a["srcc"]),
         undone=sum(phase["step"] < 1 for phase in run.report["phases"][1:]),
     )
     keep(folder, of, outcome)
+
+
+def _defined(figure: float | None) -> float:
+    """A report's null is a figure that is undefined; an outcome's None would be one that was never measured."""
+    return math.nan if figure is None else figure
 
 
 def _run_peer(folder: Path, row: tuple[str, str, str], peer: Peer, tests: Sequence[Database], kept: Path) -> None:
