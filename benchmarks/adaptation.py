@@ -49,6 +49,8 @@ PARTS: dict[str, dict[str, Any]] = {
     "full paper": PAPER,
     "default": {},
 }
+# What each is to be better than, seed by seed.
+BESIDE = {"+IL": "baseline", "+KRR": "baseline", "full paper": "+KRR", "default": "full paper"}
 # What every machine computes, so that lines made on different ones are of the same settings.
 PRECISION = "float32"
 FOLDER = Path(__file__).parent
@@ -134,6 +136,8 @@ def main() -> None:
             for part, settings in parts.items()
         ]
         print(f"\n{name}, {arguments.backbone}, {arguments.seeds} seeds\n\n{table(rows, name == 'bound')}", flush=True)
+        if lines := list(beside(rows)):
+            print("\n| | on B, by seed | mean, 95 % |\n|---|---|---:|\n" + "\n".join(lines), flush=True)
 
 
 def some_of(names: Iterable[str]) -> Callable[[str], list[str]]:
@@ -327,13 +331,27 @@ def _cells(rows: list[Row], teacher_alone: bool) -> Iterator[tuple[str, ...]]:
     yield (
         part,
         over_seeds(columns["student"]),
-        " ".join(f"{gain:+.3f}" for gain in gains),
+        _each(gains),
         _mean(gains),
         over_seeds(columns["student_holdout"]),
         _mean(changes),
         f"{columns['holdout_covered'].mean():.1%}",
         covered("student_covered"),
     )
+
+
+def beside(rows: list[Row]) -> Iterator[str]:
+    """Lines of Markdown: students of one part less those of another, of the same seeds."""
+    students = {(row.part, row.seed): row.student for row in rows}
+    for part, other in BESIDE.items():
+        seeds = [seed for name, seed in students if name == part and (other, seed) in students]
+        if seeds:
+            differences = np.array([students[part, seed] - students[other, seed] for seed in seeds])
+            yield f"| {part} less {other} | {_each(differences)} | {_mean(differences)} |"
+
+
+def _each(differences: np.ndarray[Any, Any]) -> str:
+    return " ".join(f"{difference:+.3f}" for difference in differences)
 
 
 def _mean(differences: np.ndarray[Any, Any]) -> str:
