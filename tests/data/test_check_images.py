@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssiqa.data import CheckResult, ImageError, check_images, find_images
+from ssiqa.data import CheckResult, ImageError, check_images, read_unlabeled_folder
 from ssiqa.errors import DataError
 
 from .pictures import write_image
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def check(folder: Path) -> CheckResult:
-    return check_images(folder, find_images(folder), on_error="raise")
+    return check_images(folder, read_unlabeled_folder(folder).images, on_error="raise")
 
 
 def break_image(path: Path) -> None:
@@ -29,7 +29,7 @@ def break_image(path: Path) -> None:
 
 def test_all_readable(folder: Path) -> None:
     seen: list[tuple[int, int]] = []
-    images = find_images(folder)
+    images = read_unlabeled_folder(folder).images
     result = check_images(folder, images, on_error="raise", progress=lambda done, total: seen.append((done, total)))
     assert result.readable == tuple(images)
     assert result.skipped == {}
@@ -57,15 +57,15 @@ def test_only_unlabelled_images_may_be_skipped(folder: Path) -> None:
     with pytest.raises(ImageError, match="--on-error skip"):
         check(folder)
     with pytest.raises(ImageError, match=r"5\.jpg is truncated") as labeled:
-        check_images(folder, find_images(folder), on_error="raise", labels=np.arange(8.0))
+        check_images(folder, read_unlabeled_folder(folder).images, on_error="raise", labels=np.arange(8.0))
     assert "skip" not in str(labeled.value)
 
 
 def test_broken_images_are_skipped_with_their_reason(folder: Path) -> None:
-    without = [image for image in find_images(folder) if image != "5.jpg"]
+    without = [image for image in read_unlabeled_folder(folder).images if image != "5.jpg"]
     expected = check_images(folder, without, on_error="raise").fingerprint
     break_image(folder / "5.jpg")
-    result = check_images(folder, find_images(folder), on_error="skip")
+    result = check_images(folder, read_unlabeled_folder(folder).images, on_error="skip")
     assert result.readable == tuple(without)
     assert list(result.skipped) == ["5.jpg"]
     assert "5.jpg is truncated" in result.skipped["5.jpg"]
@@ -76,7 +76,7 @@ def test_nothing_left_is_an_error(folder: Path) -> None:
     for path in folder.iterdir():
         break_image(path)
     with pytest.raises(DataError, match=r"None of the 8 images .* can be read: .*0\.jpg is truncated"):
-        check_images(folder, find_images(folder), on_error="skip")
+        check_images(folder, read_unlabeled_folder(folder).images, on_error="skip")
 
 
 def test_fingerprint_is_the_same_wherever_the_folder_lies(folder: Path, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_fingerprint_is_the_same_wherever_the_folder_lies(folder: Path, tmp_path
 
 
 def test_fingerprint_knows_names_contents_labels_and_groups(folder: Path) -> None:
-    images, labels, groups = find_images(folder), np.arange(8.0), np.arange(8)
+    images, labels, groups = read_unlabeled_folder(folder).images, np.arange(8.0), np.arange(8)
     plain = check(folder).fingerprint
     labeled = check_images(folder, images, on_error="raise", labels=labels).fingerprint
     relabeled = check_images(folder, images, on_error="raise", labels=labels[::-1]).fingerprint

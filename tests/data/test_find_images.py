@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ssiqa.data import find_images, read_unlabeled_folder
+from ssiqa.data import read_unlabeled_folder
+from ssiqa.data.images import find_photos
 from ssiqa.errors import DataError
 
 from .pictures import write_image
@@ -18,7 +19,7 @@ def test_images_at_any_depth_are_found_sorted(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     found = ["Z.jpeg", "a.JPG", "b.png", "deep/d.webp", "deep/er/c.TiFf", "e.tif", "ü/写真.bmp"]
-    assert find_images(tmp_path) == found
+    assert find_photos(tmp_path)[0] == found
     assert read_unlabeled_folder(str(tmp_path)).images == tuple(found)
 
 
@@ -49,12 +50,12 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     (root / "circle").symlink_to(root)
     (elsewhere / "back").symlink_to(root)
     (root / "self.png").symlink_to("self.png")
-    assert find_images(root) == ["a.png", "c.png", "linked/b.png", "self.png"]
+    assert find_photos(root)[0] == ["a.png", "c.png", "linked/b.png", "self.png"]
 
 
 def test_dangling_link_is_listed_so_that_it_cannot_pass_unnoticed(tmp_path: Path) -> None:
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    assert find_images(tmp_path) == ["gone.png"]
+    assert find_photos(tmp_path)[0] == ["gone.png"]
 
 
 def test_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
@@ -66,4 +67,4 @@ def test_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.png is a file: give the folder"):
         read_unlabeled_folder(tmp_path / "a.png")
     with pytest.raises(DataError, match="cannot be opened as a folder"):
-        find_images(tmp_path / "missing")
+        find_photos(tmp_path / "missing")

@@ -8,7 +8,7 @@ from ssiqa.data.folders import (
     read_labeled_folder,
     read_unlabeled_folder,
 )
-from ssiqa.data.images import ImageError, Photo, decode_image, find_images, quiet_opencv, read_bytes, read_image
+from ssiqa.data.images import ImageError, Photo, decode_image, quiet_opencv, read_bytes, read_image
 from ssiqa.data.labels import LabelScale
 from ssiqa.data.split import holdout_split, partition
 
@@ -22,7 +22,6 @@ __all__ = [
     "UnlabeledFolder",
     "check_images",
     "decode_image",
-    "find_images",
     "holdout_split",
     "partition",
     "quiet_opencv",

@@ -32,11 +32,6 @@ class ImageError(DataError):
     """An image file is missing, empty, truncated or not an image."""
 
 
-def find_images(root: Path) -> list[str]:
-    """Lists the image files of a folder at any depth, as `find_photos` does, without those of unsupported kinds."""
-    return find_photos(root)[0]
-
-
 def find_photos(root: Path) -> tuple[list[str], list[str]]:
     """Lists the image files of a folder at any depth, and beside them the photos of kinds that are not supported.
 
