@@ -14,15 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssiqa.cache import CACHE_GIB
 from ssiqa.errors import DataError, SsiqaError
+from ssiqa.options import (
+    BACKBONE,
+    CACHE,
+    CACHE_SIZE,
+    DEVICE,
+    PATH,
+    PRECISION,
+    SEED,
+    WEIGHTS,
+    machine_options,
+)
 from ssiqa.version import __version__
 
 if TYPE_CHECKING:
     from ssiqa.results import Adaptation
     from ssiqa.scorer import Judgement
-
-_PATH = click.Path(path_type=Path)
 
 # torch's OpenMP threads spin while they wait for each other. Where another process wants the cores too, they then hold
 # up the very thread they wait for, and training is several times slower. Read when torch is imported, later than this.
@@ -70,66 +78,10 @@ def main() -> None:
     logging.getLogger("ssiqa").setLevel(logging.INFO)
 
 
-_DEVICE = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where networks and regressions run; auto is a GPU where there is one.",
-)
-_SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random choice.")
-_BACKBONE = click.option("--backbone", metavar="NAME", help="Any timm model name.")
-_WEIGHTS = click.option(
-    "--weights", type=_PATH, metavar="FILE", help="Local weights of the backbone (safetensors or timm)."
-)
-_PRECISION = click.option(
-    "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16"]),
-    default="auto",
-    show_default=True,
-    help="Numbers that training is computed in; auto is bfloat16 where the device computes it natively.",
-)
-_CACHE = click.option(
-    "--cache",
-    "cache_dir",
-    type=_PATH,
-    metavar="DIR",
-    help="Keep decoded photos there, and what frozen layers see of them, for other runs too.",
-)
-_CACHE_SIZE = click.option(
-    "--cache-size",
-    type=click.FloatRange(min=0),
-    default=CACHE_GIB,
-    show_default=True,
-    help="GiB that the cache may hold.",
-)
-_MACHINE_OPTIONS = (
-    _DEVICE,
-    click.option(
-        "--on-error",
-        type=click.Choice(["raise", "skip"]),
-        default="raise",
-        show_default=True,
-        help="What an unreadable photo in UNLABELED does.",
-    ),
-    _PRECISION,
-    _CACHE,
-    _CACHE_SIZE,
-    click.option("--profile", "profiled", is_flag=True, help="Print where the time went."),
-)
-
-
-def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What `adapt` and `update` have in common."""
-    for option in reversed(_MACHINE_OPTIONS):
-        command = option(command)
-    return command
-
-
 @main.command()
-@click.argument("labeled", type=_PATH)
-@click.argument("unlabeled", type=_PATH)
-@click.option("-o", "--output", type=_PATH, required=True, help="Folder of the run; the same command continues it.")
+@click.argument("labeled", type=PATH)
+@click.argument("unlabeled", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="Folder of the run; the same command continues it.")
 @click.option(
     "--preset",
     type=click.Choice(["default", "paper"]),
@@ -137,16 +89,16 @@ def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="paper: the network is trained in each phase, as the paper does; default: it stays, and a regression adapts.",
 )
-@_BACKBONE
-@_WEIGHTS
+@BACKBONE
+@WEIGHTS
 @click.option(
     "--blocks",
     type=click.IntRange(min=1),
     metavar="N",
     help="Parts that UNLABELED is dealt into, adapted to one after another.  [default: the preset's]",
 )
-@_SEED
-@_machine_options
+@SEED
+@machine_options
 def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **options: object) -> None:
     """Train on LABELED, adapt to UNLABELED, and export student.pt.
 
@@ -164,11 +116,11 @@ def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **option
 
 
 @main.command()
-@click.argument("run", type=_PATH)
-@click.argument("unlabeled", type=_PATH)
-@click.option("-o", "--output", type=_PATH, required=True, help="Folder of the new run; the same command continues it.")
-@click.option("--labeled", "labeled_dir", type=_PATH, help="The labelled photos of RUN, if they have moved.")
-@click.option("--weights", type=_PATH, metavar="FILE", help="The local weights that RUN began from, if it did.")
+@click.argument("run", type=PATH)
+@click.argument("unlabeled", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="Folder of the new run; the same command continues it.")
+@click.option("--labeled", "labeled_dir", type=PATH, help="The labelled photos of RUN, if they have moved.")
+@click.option("--weights", type=PATH, metavar="FILE", help="The local weights that RUN began from, if it did.")
 @click.option(
     "--blocks",
     type=click.IntRange(min=1),
@@ -176,7 +128,7 @@ def adapt(labeled: Path, unlabeled: Path, output: Path, profiled: bool, **option
     show_default=True,
     help="Parts that UNLABELED is dealt into, adapted to one after another.",
 )
-@_machine_options
+@machine_options
 def update(run: Path, unlabeled: Path, output: Path, profiled: bool, **options: object) -> None:
     """Adapt the student of the finished RUN to further photos, UNLABELED; the earlier ones are not needed.
 
@@ -190,9 +142,9 @@ def update(run: Path, unlabeled: Path, output: Path, profiled: bool, **options: 
 
 
 @main.command()
-@click.argument("scorer", type=_PATH)
-@click.argument("images", type=_PATH, nargs=-1, required=True)
-@click.option("--output", type=_PATH, help="Write to a .csv or .json file instead of the terminal.")
+@click.argument("scorer", type=PATH)
+@click.argument("images", type=PATH, nargs=-1, required=True)
+@click.option("--output", type=PATH, help="Write to a .csv or .json file instead of the terminal.")
 @click.option("--interval", is_flag=True, help="Give the low and high end of each score's interval, too.")
 def score(scorer: Path, images: tuple[Path, ...], output: Path | None, interval: bool) -> None:
     """Score IMAGES, files or folders, with SCORER: an exported file, or a run, for its student.
@@ -219,8 +171,8 @@ def score(scorer: Path, images: tuple[Path, ...], output: Path | None, interval:
 
 
 @main.command()
-@click.argument("scorer", type=_PATH)
-@click.argument("labeled", type=_PATH)
+@click.argument("scorer", type=PATH)
+@click.argument("labeled", type=PATH)
 @click.option("--logistic", type=click.IntRange(4, 5), help="Parameters of a curve to fit before PLCC and RMSE.")
 def evaluate(scorer: Path, labeled: Path, logistic: int | None) -> None:
     """Compare the scores of SCORER with the labels of LABELED, with 95 % intervals over groups of photos.
@@ -239,9 +191,9 @@ def evaluate(scorer: Path, labeled: Path, logistic: int | None) -> None:
 
 
 @main.command()
-@click.argument("first", type=_PATH)
-@click.argument("second", type=_PATH)
-@click.argument("labeled", type=_PATH)
+@click.argument("first", type=PATH)
+@click.argument("second", type=PATH)
+@click.argument("labeled", type=PATH)
 def compare(first: Path, second: Path, labeled: Path) -> None:
     """Compare the scorers FIRST and SECOND, exported files or runs, for their students, on the labels of LABELED.
 
@@ -258,8 +210,8 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
 
 @main.command()
 @click.argument("table", type=click.Choice([*(f"table{number}" for number in range(1, 7)), "all"]))
-@click.option("--data-root", type=_PATH, required=True, help="Holds the unpacked archives: live, csiq, tid2013, ...")
-@click.option("-o", "--output", type=_PATH, default=Path("reproduced"), show_default=True, help="For runs and results.")
+@click.option("--data-root", type=PATH, required=True, help="Holds the unpacked archives: live, csiq, tid2013, ...")
+@click.option("-o", "--output", type=PATH, default=Path("reproduced"), show_default=True, help="For runs and results.")
 @click.option(
     "--tasks",
     help="Only these of the table, with commas between: 'live-csiq*,csiq-live'. A star is for the four common "
@@ -274,14 +226,14 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
     show_default=True,
     help="honest, or paper: the settings of the authors' code, as far as they can be had.",
 )
-@click.option("--peers-dir", type=_PATH, help="Parameters of NIQE and IL-NIQE; by default peers in --data-root.")
+@click.option("--peers-dir", type=PATH, help="Parameters of NIQE and IL-NIQE; by default peers in --data-root.")
 @click.option("--preset", type=click.Choice(["default", "paper"]), help="By default what the protocol says.")
-@_BACKBONE
-@_WEIGHTS
-@_DEVICE
-@_PRECISION
-@_CACHE
-@_CACHE_SIZE
+@BACKBONE
+@WEIGHTS
+@DEVICE
+@PRECISION
+@CACHE
+@CACHE_SIZE
 def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seeds: int, **options: Any) -> None:
     """Run TABLE of the paper (table1 to table6, or all) on the databases under --data-root.
 
@@ -324,8 +276,8 @@ def info() -> None:
 
 
 @main.command()
-@click.option("-o", "--output", type=_PATH, default=Path("ssiqa-demo"), show_default=True, help="Where to put it all.")
-@_SEED
+@click.option("-o", "--output", type=PATH, default=Path("ssiqa-demo"), show_default=True, help="Where to put it all.")
+@SEED
 def demo(output: Path, seed: int) -> None:
     """Make folders of distorted photographs, adapt from the labelled one to the other, and show what it gave.
 
