@@ -16,6 +16,9 @@ PRESETS = ("default", "paper")
 SCHEMA = 6
 """Of what a run keeps and how it is made; a run is only continued by the same."""
 
+SEEDS = 1 << 32
+"""How many there are, from 0 on."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -93,8 +96,8 @@ class Config:
         alpha: Ridge penalty (the paper's lambda), or "auto" for leave-one-out; with ``student=None`` the student's is
             the mean of this for A and, where it is more, the posterior variance by A for each photo of B.
         tolerance: How far (in SRCC, 0..2) a phase may leave A's hold-out below phase 0; one that goes further is damped
-            or undone. 2 lets every phase stand.
-        seed: Root of every random choice.
+            or undone. 2 lets every phase stand that leaves scores which can be ranked.
+        seed: Root of every random choice, 0 to 2**32 - 1.
 
     Raises:
         SsiqaError: A value is out of range.
@@ -128,6 +131,8 @@ class Config:
             _require_whole(name, getattr(self, name), 1)
         for name in ("grid", "weak_crops", "queries", "feature_dim", "seed"):
             _require_whole(name, getattr(self, name), 0)
+        if self.seed >= SEEDS:
+            raise SsiqaError(f"seed is {self.seed}; it must be below {SEEDS}, as NumPy and scikit-learn want it.")
         if isinstance(self.replay_every, list):  # a pair, as JSON keeps it
             object.__setattr__(self, "replay_every", tuple(self.replay_every))
         if len(self.replay_pair) != 2 or not all(_is_whole(every, 0) for every in self.replay_pair):
@@ -153,10 +158,10 @@ class Config:
             raise SsiqaError("A projection is of the pooled output; set feature_dim=0, or depths=False.")
         if self.depths and self.queries:
             raise SsiqaError("A decoder reads the last layer alone; set queries=0, or depths=False.")
-        if self.crop_rows and (self.student is None or not self.weak_crops or not self.krr):
+        if self.crop_rows and (self.student is None or not self.weak_crops):
             raise SsiqaError(
                 "A regression on single crops takes random ones, and a student that is trained; "
-                "set krr=True, weak_crops and student=ssiqa.Schedule(...), or crop_rows=False."
+                "set weak_crops and student=ssiqa.Schedule(...), or crop_rows=False."
             )
         _require_number("teacher_share", self.teacher_share, 0, 1, or_0=True)
         _require_number("tolerance", self.tolerance, 0, 2, or_0=True, or_high=True)

@@ -12,6 +12,7 @@ from scipy.special import expit
 
 import ssiqa
 from ssiqa.bootstrap import Groups, correlation
+from ssiqa.comparison import compare_scores
 from ssiqa.data import LabelScale
 from ssiqa.errors import DataError
 from ssiqa.metrics import agreement
@@ -126,34 +127,63 @@ def test_intervals_of_few_groups_are_wider() -> None:
     assert 0.915 < held / 300 < 0.97
 
 
-@pytest.mark.parametrize("column", ["mos", "dmos"])
-def test_evaluate_gives_intervals_over_groups(tmp_path: Path, column: str) -> None:
-    """60 photos in 12 groups, scored by their brightness."""
-    rng = np.random.default_rng(2)
-    brightness = rng.integers(20, 230, 60)
-    labels = brightness + 20 * rng.normal(size=60)
-    with (tmp_path / "labels.csv").open("w", newline="") as file:
+BRIGHTNESS = np.random.default_rng(2).integers(20, 230, 60)
+LABELS = BRIGHTNESS + 20 * np.random.default_rng(3).normal(size=60)
+GROUPS = np.arange(60) % 12
+
+
+def rate_by_brightness(folder: Path, column: str) -> None:
+    """60 photos in 12 groups; the brighter, the better."""
+    with (folder / "labels.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["image", column, "group"])
-        for number, (value, label) in enumerate(zip(brightness, labels, strict=True)):
-            write_photo(tmp_path / f"{number:02}.png", np.full((8, 8, 3), value, np.uint8))
-            table.writerow([f"{number:02}.png", label if column == "mos" else -label, number % 12])
+        for number, (value, label) in enumerate(zip(BRIGHTNESS, LABELS, strict=True)):
+            write_photo(folder / f"{number:02}.png", np.full((8, 8, 3), value, np.uint8))
+            table.writerow([f"{number:02}.png", label if column == "mos" else -label, GROUPS[number]])
 
-    class Brightness:
-        scale = LabelScale.fit(labels, "mos")
 
-        def score(self, photos: Any) -> np.ndarray:
-            return np.array([brightness[int(Path(photo).stem)] for photo in photos], dtype=np.float64)
+class Known:
+    """Scores that were written down, the higher the better."""
 
-    scorer: Any = Brightness()
+    scale = LabelScale.fit(LABELS, "mos")
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self.scores = scores.astype(np.float64)
+
+    def score(self, photos: Any) -> np.ndarray:
+        return np.array([self.scores[int(Path(photo).stem)] for photo in photos])
+
+
+@pytest.mark.parametrize("column", ["mos", "dmos"])
+def test_compare_knows_which_is_better_and_by_groups(tmp_path: Path, column: str) -> None:
+    rate_by_brightness(tmp_path, column)
+    offsets = np.random.default_rng(4).normal(size=12)[GROUPS]  # errors that photos of a group share
+    worse: Any = Known(BRIGHTNESS + 60 * offsets)
+    better: Any = Known(BRIGHTNESS)
+    found = ssiqa.compare(worse, better, tmp_path)
+    assert found.srcc.value == pytest.approx(found.second.srcc - found.first.srcc)
+    assert found.srcc.value > 0
+    assert found.second.srcc > 0.8
+    by_group = compare_scores(worse.scores, better.scores, LABELS, GROUPS)
+    assert (found.srcc, found.plcc) == (by_group.srcc, by_group.plcc)
+    assert found.srcc != compare_scores(worse.scores, better.scores, LABELS).srcc
+
+
+@pytest.mark.parametrize("column", ["mos", "dmos"])
+def test_evaluate_gives_intervals_over_groups(tmp_path: Path, column: str) -> None:
+    rate_by_brightness(tmp_path, column)
+    scorer: Any = Known(BRIGHTNESS)
     found = ssiqa.evaluate(scorer, tmp_path)
-    assert found.srcc == pytest.approx(stats.spearmanr(brightness, labels).statistic)
-    assert found.plcc == pytest.approx(stats.pearsonr(brightness, labels).statistic)
-    truth = labels if column == "mos" else -labels
-    assert found.rmse == pytest.approx(np.sqrt(np.mean((brightness - truth) ** 2)))  # of the scores as they are
+    assert found.srcc == pytest.approx(stats.spearmanr(BRIGHTNESS, LABELS).statistic)
+    assert found.plcc == pytest.approx(stats.pearsonr(BRIGHTNESS, LABELS).statistic)
+    truth = LABELS if column == "mos" else -LABELS
+    assert found.rmse == pytest.approx(np.sqrt(np.mean((BRIGHTNESS - truth) ** 2)))  # of the scores as they are
     assert found.intervals is not None
     for name, interval in found.intervals.items():
         assert interval.value == pytest.approx(getattr(found, name))
         assert interval.low < interval.value < interval.high
+    over_groups = Groups(GROUPS).interval(lambda rows: correlation(BRIGHTNESS[rows], LABELS[rows]))
+    assert found.intervals["plcc"].low == pytest.approx(over_groups.low)
+    assert found.intervals["plcc"].high == pytest.approx(over_groups.high)
     assert f"SRCC {found.intervals['srcc']}" in str(found)
     assert ssiqa.evaluate(scorer, tmp_path, logistic=4).rmse < 25  # the curve knows the labels' direction

@@ -132,14 +132,15 @@ def test_scale_and_shape_of_weibull_values_are_found(scale: float, shape: float)
 
 def test_images_without_statistics_are_named(window: np.ndarray) -> None:
     niqe = Niqe(np.zeros(36), np.eye(36), window)
-    for image in (picture(0)[:100, :150], np.full((300, 400, 3), 7, np.uint8)):
+    for image in (picture(0)[:100, :150], picture(0)[:90], np.full((300, 400, 3), 7, np.uint8)):
         with pytest.raises(DataError, match=f"{image.shape[1]} by {image.shape[0]} pixels has too few blocks"):
             niqe.score(image)
 
 
-def test_damaged_parameters_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"no archive", b"", b"PK\x03\x04torn"])
+def test_damaged_parameters_are_named(content: bytes, tmp_path: Path) -> None:
     for name in (PARAMETERS, TEMPLATE):
-        (tmp_path / name).write_bytes(b"no archive")
+        (tmp_path / name).write_bytes(content)
     _, missing = open_peers(tmp_path)
     assert missing["NIQE"] == f"{tmp_path / PARAMETERS} is missing or holds no parameters of NIQE."
     assert missing["ILNIQE"] == f"{tmp_path / TEMPLATE} is missing or holds no model of IL-NIQE."

@@ -25,6 +25,7 @@ from ssiqa.protocol.peers import Peer
 from ssiqa.protocol.provenance import Provenance
 from ssiqa.protocol.readers import ARCHIVES
 from ssiqa.protocol.reproduce import NothingToRun, reproduce
+from ssiqa.protocol.tasks import TABLES
 from ssiqa.version import __version__
 
 from .test_readers import cells, images, table
@@ -162,6 +163,16 @@ def test_a_table_says_what_it_was_made_with(data_root: Path, tmp_path: Path) -> 
     assert found["changed"] == {"backbone": "resnet18", "blocks": 2}
 
 
+def test_a_table_of_the_papers_method_is_not_headed_as_the_default(data_root: Path, tmp_path: Path) -> None:
+    """Nor is table 2 as the paper's where it had to guess."""
+    (tmp_path / "live").mkdir()
+    for preset, changed in (("default", "depths, student, "), ("paper", None)):
+        made = module._provenance("table3", "honest", {**TABLES["table3"].settings, "preset": preset}, {})
+        assert (f"changed: {changed}" in str(made)) if changed else not made.changed
+    text = reproduce("table2", data_root, tmp_path / "out", tasks=["livec-livec"], seeds=1)
+    assert "here it is 25% of the training part" in text
+
+
 FILES = ("results.json", "results.csv", "summary.csv", "results.md")
 
 
@@ -198,6 +209,11 @@ def test_pieces_of_the_authors_protocol_belong_together(
     found = kept(tmp_path, "table1-paper")
     assert [outcome["task"] for outcome in found["outcomes"]] == ["livec-koniq10k"]
     assert found["missing"].keys() == {"koniq10k-livec ssiqa"}
+    reproduce("table1", data_root, tmp_path, tasks=["koniq10k-livec"], seeds=2, protocol="paper")
+    found = kept(tmp_path, "table1-paper")  # nor does a trial with another width belong to what the protocol chooses
+    assert {outcome["task"] for outcome in found["outcomes"]} == {"koniq10k-livec"}
+    said = "what is finished of seed 0 is of other settings or version (not the same: given)"
+    assert found["missing"] == {"livec-koniq10k ssiqa": said}
 
 
 def test_pieces_of_other_settings_are_left_out_and_named(data_root: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from ssiqa.profile import Profile
 from ssiqa.progress import Task
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.honest import Honest, config_of
-from ssiqa.protocol.readers import read_koniq10k
+from ssiqa.protocol.readers import faults_named, read_koniq10k
 from ssiqa.results import Adaptation
 from ssiqa.run import Run
 
@@ -76,11 +76,20 @@ SHORT_SIDE = {"live": 512, "csiq": 512}
 class Authors(Honest):
     """Preset ``paper`` with the settings of the authors' code, except for :data:`DIFFERENCES`."""
 
-    footnotes = ("The authors' settings, but for these differences:", "", *(f"- {line}" for line in DIFFERENCES))
+    footnotes = (
+        "The authors' settings, but for these differences:",
+        "",
+        *(f"- {line}" for line in DIFFERENCES),
+        "",
+        "Unsupervised peers see images as the databases hold them, where runs see some resized.",
+    )
 
     def labelled(self, database: Database, reader: str) -> Database:
         """KonIQ-10k by its MOS from z-scores."""
-        return read_koniq10k(database.root, "MOS_zscore") if reader == "koniq10k" else database
+        if reader != "koniq10k":
+            return database
+        with faults_named(reader, database.root):
+            return read_koniq10k(database.root, "MOS_zscore")
 
     def prepared(self, database: Database, reader: str, kept: Path) -> Database:
         """Resized to the fixed size, if it has one; pictures that are there already are not made again."""

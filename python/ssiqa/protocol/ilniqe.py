@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ class IlNiqe:
         try:
             mean, covariance, centre, axes = loadmat(str(path))["templateModel"].ravel()
             return cls(mean.ravel(), covariance, centre.ravel(), axes)
-        except (OSError, KeyError, ValueError, MatReadError) as error:
+        except (OSError, EOFError, KeyError, ValueError, TypeError, zlib.error, MatReadError) as error:
             raise DataError(f"{path} is missing or holds no model of IL-NIQE.") from error
 
     def score(self, image: NDArray[np.uint8]) -> float:

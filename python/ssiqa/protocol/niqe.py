@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -47,7 +48,7 @@ class Niqe:
         try:
             with np.load(path) as kept:
                 return cls(kept["mu_pris_param"].ravel(), kept["cov_pris_param"], kept["gaussian_window"])
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
             raise DataError(f"{path} is missing or holds no parameters of NIQE.") from error
 
     def score(self, image: NDArray[np.uint8]) -> float:
@@ -56,7 +57,7 @@ class Niqe:
         Raises:
             DataError: It is smaller than two blocks of 96 pixels.
         """
-        features = self.features(image)
+        features = self.features(image) if min(image.shape[:2]) >= BLOCK else np.empty((0, 36))
         features = features[np.isfinite(features).all(1)]  # flat blocks have no statistics
         if len(features) < 2:
             raise DataError(f"An image of {image.shape[1]} by {image.shape[0]} pixels has too few blocks for NIQE.")

@@ -51,8 +51,8 @@ def open_peers(folder: Path | None) -> tuple[dict[str, Peer], dict[str, str]]:
     openers: dict[str, Callable[[], Peer]] = {
         "NIQE": lambda: _of_parameters(folder, PARAMETERS, Niqe),
         "ILNIQE": lambda: _of_parameters(folder, TEMPLATE, IlNiqe),
-        "BRISQUE": lambda: Peer(_brisque(), version("brisque")),
-        "PIQE": lambda: Peer(_piqe(), version("pypiqe")),
+        "BRISQUE": lambda: Peer(_brisque(), f"{__version__} {version('brisque')}"),
+        "PIQE": lambda: Peer(_piqe(), f"{__version__} {version('pypiqe')}"),
     }
     for name, opened in openers.items():
         try:

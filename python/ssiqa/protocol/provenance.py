@@ -18,7 +18,8 @@ class Provenance:
         backbone: timm model name.
         device: ``"cpu"`` or ``"cuda"``.
         precision: ``"float32"`` or ``"bfloat16"``.
-        changed: Settings that the caller gave, by name; of a weight file what it holds.
+        changed: Settings of the table or of the caller that are not the preset's, by name; of a weight file what it
+            holds.
     """
 
     table: str

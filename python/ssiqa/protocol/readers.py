@@ -6,6 +6,7 @@ import csv
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -130,7 +131,7 @@ def read_biq2021(root: Path) -> Database:
 
 
 _REFERENCE = ("ref_name", "hq_name")
-_LABEL = ("mos", "dmos", "elo_score", "score")
+_LABEL = ("mos", "dmos", "qmos", "elo_score", "score")
 _PATCHES = "img_name/patch_name"
 _LIVE = re.compile(r"(jp2k|jpeg|wn|gblur|fastfading)/img\d+(\.bmp)?")
 _KADID = re.compile(r"I\d+_\d+_\d+\.png")
@@ -148,7 +149,8 @@ def read_pyiqa(meta: Path, root: Path) -> Database:
     t7.bmp, and beside them others of other names. That of FLIVE lists patches, too; a patch is of its picture's group.
 
     Args:
-        meta: The CSV; its label column is ``mos``, ``dmos``, ``elo_score`` or ``score``, in small letters or capitals.
+        meta: The CSV; its label column is ``mos``, ``dmos``, ``qmos``, ``elo_score`` or ``score``, in small letters or
+            capitals.
         root: What its names of images are relative to.
 
     Raises:
@@ -305,20 +307,35 @@ def read_database(name: str, data_root: Path) -> Database:
     root = _top(data_root / name, archive.tables[0])
     if missing := [table for table in archive.tables if not (root / table).is_file()]:
         raise DataError(f"{root} lacks {', '.join(missing)}. {archive.asked}")
-    try:
+    with faults_named(name, root):
         found = archive.read(root)
-    except DataError as error:
-        raise DataError(f"{error} {archive.asked}") from error
-    except Exception as error:  # whatever another layout makes the parsers of these files stumble over
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DataError(
-            f"{root} is not laid out as the authors of this database distribute it ({reason}). {archive.asked}"
-        ) from error
     if len(found.images) < _COMPLETE * archive.images:
         logger.warning(
             "%s in %s has %d images, of %d that its authors rated.", found.name, root, len(found.images), archive.images
         )
     return found
+
+
+@contextmanager
+def faults_named(name: str, root: Path) -> Iterator[None]:
+    """What a reader stumbles over in ``root``, as a DataError that says how that database is laid out.
+
+    A missing package or permission says itself what to do.
+    """
+    asked = ARCHIVES[name].asked
+    try:
+        yield
+    except PermissionError:
+        raise
+    except DataError as error:
+        if isinstance(error.__cause__, ImportError):
+            raise
+        raise DataError(f"{error} {asked}") from error
+    except Exception as error:  # whatever another layout makes the parsers of these files stumble over
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(
+            f"{root} is not laid out as the authors of this database distribute it ({reason}). {asked}"
+        ) from error
 
 
 def _top(folder: Path, table: str) -> Path:

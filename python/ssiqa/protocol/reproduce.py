@@ -11,6 +11,7 @@ from typing import Any
 
 from ssiqa.adaptation import adapt
 from ssiqa.cache import open_cache
+from ssiqa.config import make_config
 from ssiqa.device import pick_device, pick_precision
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.files import read_json, to_json
@@ -98,6 +99,10 @@ def reproduce(
         build_model(configs[0].backbone, Path(weights))
     made = _provenance(table, protocol, settings_of(1, wanted[0].source, {}), given)
     _see_folders(table, wanted, data)
+    # What the protocol chooses, it may choose by the images of A. Its own folder and the version vouch for it, unless
+    # the caller gave something else.
+    chosen = how.settings(1, wanted[0].source).keys()
+    instead = sorted(chosen & given.keys()) or None
     teachers: dict[str, Path] = {}
     results = place / (table if protocol == "honest" else f"{table}-{protocol}")
     peers, missing = open_peers(Path(peers_dir or data / "peers")) if TABLES[table].peers else ({}, {})
@@ -105,25 +110,25 @@ def reproduce(
     rows: dict[tuple[str, str], Mapping[str, Any]] = {}
     for task in there:
         for variant, changes in TABLES[table].variants.items():
-            # What the protocol chooses, it may choose by the images of A; its own folder and the version vouch for it.
-            chosen_by_a = how.settings(1, task.source).keys() - given.keys() - changes.keys()
-            any_a = settings_of(1, task.source, changes)
-            rows[task.name, variant] = _of_any(any_a, without={"seed", *chosen_by_a})
+            by_a = chosen - given.keys() - changes.keys()
+            any_a = _of_any(settings_of(1, task.source, changes), without={"seed", *by_a})
+            rows[task.name, variant] = any_a | {"given": instead}
         rows |= {(task.name, name): {"peer": peer.version} for name, peer in peers.items()}
 
     def write() -> str:
         outcomes, others = collect(results, rows)
         shown = {task.name for task in wanted} | {outcome.task for outcome in outcomes}
         names = [task.name for task in there if task.name in shown]
-        return summary.write(results, made, names, outcomes, missing | unread | others, how.footnotes)
+        notes = [*TABLES[table].notes, *how.footnotes]
+        return summary.write(results, made, names, outcomes, missing | unread | others, notes)
 
     for task in wanted:
         try:
             source, target = task.read(data)
+            source, target = how.labelled(source, task.source), how.labelled(target, task.target)
         except DataError as error:
             unread[task.name] = str(error)
             continue
-        source, target = how.labelled(source, task.source), how.labelled(target, task.target)
         seen_a = how.prepared(source, task.source, place / "resized" / task.source)
         seen_b = how.prepared(target, task.target, place / "resized" / task.target)
         for variant, changes in TABLES[table].variants.items():
@@ -131,7 +136,7 @@ def reproduce(
                 folder = row_folder(results, task.name, variant) / f"seed-{seed}"
                 parts = task.split(seen_a, seen_b, seed)
                 run = settings_of(len(parts.labeled.images), task.source, changes) | {"seed": seed}
-                _run(folder, (table, task.name, variant, seed), parts, how, run, teachers)
+                _run(folder, (table, task.name, variant, seed), parts, how, run, instead, teachers)
                 write()
         for name, peer in peers.items():
             tests = [task.split(source, target, seed).test for seed in range(seeds)]
@@ -169,16 +174,18 @@ def _of_any(settings: Mapping[str, Any], without: Collection[str]) -> dict[str, 
 
 def _provenance(table: str, protocol: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> Provenance:
     """Of a table whose rows change these settings, some of which the caller gave."""
-    identity = _identity(settings)
+    identity, preset = _identity(settings), settings.get("preset", "default")
+    usual, chosen = make_config(preset).identity()["settings"], {*TABLES[table].settings, *given}
+    changed = {name: value for name, value in identity["settings"].items() if name in chosen and value != usual[name]}
     return Provenance(
         table,
         __version__,
         protocol,
-        preset=settings.get("preset", "default"),
+        preset=preset,
         backbone=identity["settings"]["backbone"],
         device=identity["device"],
         precision=identity["precision"],
-        changed={name: value for name, value in identity["settings"].items() if name in given},
+        changed=changed,
     )
 
 
@@ -198,20 +205,21 @@ def _run(
     parts: Parts,
     how: Honest,
     settings: dict[str, Any],
+    instead: list[str] | None,
     teachers: dict[str, Path],
 ) -> None:
     """Make the outcome of a row (table, task, variant, seed), unless its folder keeps it already.
 
-    ``teachers`` are the runs that have trained one, by what it depends on; this one is added.
+    ``instead`` names settings that the caller gave where the protocol has its own. ``teachers`` are the runs that have
+    trained one, by what it depends on; this one is added.
     """
     identity = _identity(settings)
     run_folder = folder / "run"
     teacher = teachers.setdefault(to_json([parts.labeled.digest, of_phase_0(identity)]), run_folder)
-    of = {"version": __version__, **identity, "images": [part.digest for part in parts]}
+    of = {"version": __version__, **identity, "images": [part.digest for part in parts], "given": instead}
     if (folder / RESULT).is_file():
         kept = read_json(folder / RESULT)
-        if kept["of"] != of:
-            changed = [name for name, value in of.items() if kept["of"].get(name) != value]
+        if changed := [name for name, value in of.items() if kept["of"].get(name) != value]:
             raise SsiqaError(
                 f"{folder} holds a run of other settings, images or version (not the same: {', '.join(changed)}); "
                 "choose another output folder."

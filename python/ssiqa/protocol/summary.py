@@ -139,6 +139,8 @@ def _runs(
     }
     yield "SRCC on the test part of B over all seeds: mean ± standard deviation, median, and the 95 % interval of the"
     yield f"mean, by bootstrap of {MINIMUM_GROUPS} seeds or more and by Student's t of fewer; PLCC and KRCC likewise."
+    yield "Seeds split the same images anew: an interval says what other splits and trainings would give, and not what"
+    yield "other images would."
     yield ""
     yield (
         "| task | row | seeds | teacher | student | median | interval | gain, paired | PLCC | KRCC | A's hold-out "
