@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ssiqa.cache import CACHE_GIB, open_cache
+from ssiqa.cache import CACHE_GIB, Cache, open_cache
 from ssiqa.config import Config, make_config
 from ssiqa.device import pick_device, pick_precision
 from ssiqa.errors import RunError
@@ -99,7 +99,8 @@ class Plan:
         accept: Refuses, by an error, photos that the run cannot be of; nothing has been written then.
         memory: Exemplars of photos seen before this run.
         inherited: The regression that was fitted before this run, where there was one.
-        identity: What else makes this run another than one on the same photos with the same settings.
+        identity: What else makes this run another than one on the same photos with the same settings: the run that it
+            goes on from.
     """
 
     labeled_dir: Path
@@ -110,7 +111,7 @@ class Plan:
     accept: Callable[[Material], object] = lambda material: None
     memory: RatedPhotos = field(default_factory=RatedPhotos.none)
     inherited: KernelHead | None = None
-    identity: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, Any] = field(default_factory=lambda: {"continues": None})
 
 
 def carry_out(
@@ -143,8 +144,7 @@ def carry_out(
             plan.accept(material)
             run.claim(material.fingerprints)
             _go_on(run, learner, material, plan)
-        if cache_dir is None:
-            cache.remove()
+        Cache(plan.folder / OWN_CACHE, 0).remove()  # which an interrupted call may have filled, though this one did not
         return load_finished(run)
 
 

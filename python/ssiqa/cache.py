@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 import time
 import zlib
@@ -24,6 +25,9 @@ logger = logging.getLogger("ssiqa")
 
 _ENTRY = ".ssiqa.npy"
 """How names of entries end: whatever else lies in the folder is not the cache's, and stays."""
+
+SPARE_BYTES = 1 << 30
+"""Of the disk, left for what else is written there: a run that decodes its photos into its folder ends in it, too."""
 
 _CHECKSUM_BYTES = 4
 _AROUND = 256
@@ -113,6 +117,9 @@ class Cache:
             if not self._reserve(array.nbytes + _AROUND):
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
+            if shutil.disk_usage(path.parent).free < SPARE_BYTES + array.nbytes:
+                self._stop(f"leaves less than {SPARE_BYTES >> 30} GiB of its disk")
+                return
             with beside.open("wb+") as file:
                 np.save(file, array)
                 file.seek(0)

@@ -22,6 +22,10 @@ def written_beside(path: Path) -> Iterator[Path]:
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        if error.filename is None:  # of a write, as on a full disk: it does not know of what
+            error.filename = str(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

@@ -228,7 +228,7 @@ def _split(labeled: LabeledFolder, config: Config) -> tuple[NDArray[np.int64], N
     if min(len(train), len(holdout)) < 2:
         raise DataError(
             f"The groups in {labeled.root / 'labels.csv'} leave {len(train)} images to train on and {len(holdout)} to "
-            "hold out; give smaller groups, so that each side gets at least 2."
+            "hold out; give more photos, smaller groups or another holdout, so that each side gets at least 2."
         )
     return train, holdout
 

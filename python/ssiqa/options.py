@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ssiqa.cache import CACHE_GIB
+from ssiqa.config import SEEDS
 
 PATH = click.Path(path_type=Path)
 DEVICE = click.option(
@@ -17,7 +18,9 @@ DEVICE = click.option(
     show_default=True,
     help="Where networks and regressions run; auto is a GPU where there is one.",
 )
-SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random choice.")
+SEED = click.option(
+    "--seed", type=click.IntRange(0, SEEDS - 1), default=0, show_default=True, help="Of every random choice."
+)
 BACKBONE = click.option("--backbone", metavar="NAME", help="Any timm model name.")
 WEIGHTS = click.option(
     "--weights", type=PATH, metavar="FILE", help="Local weights of the backbone (safetensors or timm)."

@@ -4,6 +4,7 @@ import json
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ def main(images_path: str, *scorer_paths: str) -> None:
 
 def scores(path: str, batches: list[torch.Tensor], pool: ThreadPoolExecutor) -> Any:
     """Scores and margins of all images, as two lists."""
-    scorer = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    with Path(path).open("rb") as file:  # torch takes no path that is not Unicode
+        scorer = torch.jit.load(file, map_location="cpu")  # type: ignore[no-untyped-call]
 
     def score(images: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():

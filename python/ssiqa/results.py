@@ -42,7 +42,15 @@ class Adaptation:
         student: The adapted scorer.
         teacher: The scorer before adaptation: the source-only model of phase 0.
         output_dir: Holds ``student.pt``, ``teacher.pt``, ``report.json``, ``pseudo_labels.csv`` and the checkpoints.
-        report: What ``report.json`` says.
+            The table has a row for each photo of B: ``image``, the path in the folder; ``block``, from 1;
+            ``pseudo_label``, what the student was taught, and ``teacher_score``, both on the scale of the labels; and,
+            empty without KRR, ``std``, in units of the labels, the posterior standard deviation of the regression on
+            A alone, not of the pseudo-label; ``covered``, 1 where that is within what A's hold-out has, else 0.
+        report: What ``report.json`` says. ``holdout``, ``interval`` and ``memory`` are of the exported ``student`` and
+            ``teacher``, in units of the labels; ``coverage`` is of all of B. ``phases`` has what
+            :class:`ssiqa.run.PhaseRecord` says of each, where standard deviations and errors (``std_limit``,
+            ``loo_rmse``) are on the internal scale, which is 1 for the labels' standard deviation: times
+            ``scale["std"]`` they are in units of the labels.
     """
 
     student: Scorer

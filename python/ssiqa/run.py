@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from ssiqa.config import Config
@@ -129,7 +129,7 @@ class Run:
         """The state of the model after ``phase``."""
         path = self._weights_path(phase)
         with _damage_named(path):
-            state: dict[str, Tensor] = load_file(path)
+            state: dict[str, Tensor] = load(path.read_bytes())  # load_file takes no path that is not Unicode
             return state
 
     def regression(self, phase: int) -> KernelHead | None:

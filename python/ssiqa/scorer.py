@@ -166,8 +166,8 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Scorer:
         raise SsiqaError(f"No scorer at {path}; give the student.pt that adapt wrote.")
     extra: dict[str, Any] = {CARD: ""}
     try:
-        with torchscript():
-            module = torch.jit.load(str(path), map_location=where, _extra_files=extra)  # type: ignore[no-untyped-call]
+        with torchscript(), path.open("rb") as file:  # torch takes no path that is not Unicode
+            module = torch.jit.load(file, map_location=where, _extra_files=extra)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise SsiqaError(f"{path} is not a TorchScript file; give the student.pt that adapt wrote.") from error
     return Scorer(module, _read_card(extra[CARD], path), where)

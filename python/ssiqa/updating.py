@@ -68,7 +68,9 @@ def update(
     if not labeled.is_dir():
         raise RunError(f"The labelled photos of {old} are no longer in {labeled}; say where they are (labeled_dir).")
     parent = Run(old, {})
-    last = len(parent.records) - 1
+    last = len(report["phases"]) - 1
+    if len(parent.records) != len(report["phases"]):
+        raise RunError(f"{old} lacks checkpoints of its phases, from which an update goes on; bring them back.")
 
     def accept(material: Material) -> None:
         if material.fingerprints["labeled"] != report["fingerprints"]["labeled"]:

@@ -103,8 +103,10 @@ def test_file_names_that_are_not_unicode(
     pool = tmp_path / "pool"
     shutil.copytree(unlabeled, pool)
     shutil.copy(unlabeled / "00.png", os.fsencode(pool) + b"/caf\xe9.png")
-    ssiqa.adapt(labeled, pool, tmp_path / "run", **settings)
-    assert b"caf\xe9.png," in (tmp_path / "run/pseudo_labels.csv").read_bytes()
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    ssiqa.adapt(labeled, pool, folder, **settings)
+    assert b"caf\xe9.png," in (folder / "pseudo_labels.csv").read_bytes()
+    assert ssiqa.load(folder).card["adapted"]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,7 @@ def test_file_names_that_are_not_unicode(
     [
         ({"blocks": 0}, "blocks is 0; it must be a whole number, 1 or more"),
         ({"blocks": "3"}, "blocks is '3'"),
+        ({"seed": 2**32}, "seed is 4294967296; it must be below 4294967296"),
         ({"replay_every": (4, -1)}, "replay_every is (4, -1); it must be a whole number, 0 or more, or a pair of them"),
         ({"replay_every": [4]}, "replay_every is (4,); it must be a whole number"),
         ({"replay_every": "4"}, "replay_every is '4'; it must be a whole number"),
@@ -144,7 +147,7 @@ def test_groups_that_leave_one_photo_to_hold_out(
     lines = (labeled / "labels.csv").read_text().splitlines()
     rows = [f"{line},{'one' if number == 0 else 'rest'}" for number, line in enumerate(lines[1:])]
     (grouped / "labels.csv").write_text("\n".join([f"{lines[0]},group", *rows]) + "\n")
-    with pytest.raises(ssiqa.SsiqaError, match="give smaller groups"):
+    with pytest.raises(ssiqa.SsiqaError, match="give more photos, smaller groups or another holdout"):
         ssiqa.adapt(grouped, unlabeled, tmp_path / "run", **settings)
 
 

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from ssiqa.cache import Cache, open_cache
+from ssiqa.cache import SPARE_BYTES, Cache, open_cache
 from ssiqa.errors import SsiqaError
 
 KIB = 1024
@@ -104,6 +105,18 @@ def test_a_disk_that_cannot_be_written_is_said_once(
     cache.put("bb", entry(1))
     assert caplog.text.count("no space left") == 1
     assert files(tmp_path) == []
+
+
+def test_the_disk_is_never_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a run must write at its end has room on it."""
+    cache, free = Cache(tmp_path, 1 << 20), [SPARE_BYTES + 4 * entry(0).nbytes, SPARE_BYTES]
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free.pop(0)))
+    for key in ("aa", "bb", "cc"):
+        cache.put(key, entry(0))
+    assert [cache.get(key) is not None for key in ("aa", "bb", "cc")] == [True, False, False]
+    assert caplog.text.count("leaves less than 1 GiB of its disk") == 1
 
 
 def test_a_folder_that_another_process_removes_is_no_reason_to_stop(

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -75,10 +76,10 @@ def test_where_the_hold_out_says_nothing_the_phase_stands(model: QualityModel) -
     assert shift(model).settle(lambda: float("nan"), floor=float("nan")).step == 1
 
 
-def test_a_harmful_adaptation_ends_with_the_teacher(
+def test_a_harmful_phase_does_not_stand(
     labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Far too fast a student forgets A: it is undone, said, and the student is the teacher."""
+    """Far too fast a student forgets A: that is damped or undone, and said."""
     wild = Schedule(epochs=2, lr=0.5, decay_every=2, batch_size=4)
     with caplog.at_level(logging.WARNING, "ssiqa"):
         adaptation = ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **{**settings, "student": wild, "tolerance": 0})
@@ -87,9 +88,19 @@ def test_a_harmful_adaptation_ends_with_the_teacher(
     assert "hold-out worse" in caplog.text
     for phase in phases:
         assert phase["holdout_srcc"] >= adaptation.report["phases"][0]["holdout_srcc"]
-    if not adaptation.report["adapted"]:
-        first, last = student_weights(tmp_path / "run", 0), student_weights(tmp_path / "run", 2)
-        assert all((first[name] == last[name]).all() for name in first)
+
+
+def test_where_all_is_undone_the_student_is_the_teacher(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holdout, "floor", lambda *_: math.inf)
+    adaptation = ssiqa.adapt(labeled, unlabeled, tmp_path, **settings)
+    assert not adaptation.report["adapted"]
+    assert not adaptation.student.card["adapted"]
+    first, last = student_weights(tmp_path, 0), student_weights(tmp_path, 2)
+    assert all((first[name] == last[name]).all() for name in first)
+    photos = sorted(unlabeled.glob("*.png"))
+    assert np.array_equal(adaptation.student.score(photos), adaptation.teacher.score(photos))
 
 
 @pytest.mark.parametrize("trained", [True, False])

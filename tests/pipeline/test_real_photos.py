@@ -10,6 +10,7 @@ import pytest
 
 import ssiqa
 from ssiqa.config import Schedule
+from ssiqa.data import holdout_split, read_labeled_folder
 
 LABELED, UNLABELED = 60, 15
 
@@ -51,6 +52,19 @@ def test_even_a_short_run_knows_good_from_bad(run: ssiqa.Adaptation, shared_data
     for scorer in (run.teacher, run.student):
         scores = scorer.score([*worst, *best])
         assert np.median(scores[:8]) < np.median(scores[8:])
+
+
+def test_intervals_hold_on_the_hold_out(run: ssiqa.Adaptation) -> None:
+    """As many as promised, in units of the labels, as wide as the report says, and wider for what is no photo."""
+    folder = read_labeled_folder(run.output_dir.with_name("labeled"))
+    held = holdout_split(folder.groups, 0.2, seed=0)[1]
+    _, ends = run.student.score([folder.root / folder.images[index] for index in held], return_interval=True)
+    truth, widths = folder.labels[held], ends[:, 1] - ends[:, 0]
+    assert np.mean((truth >= ends[:, 0]) & (truth <= ends[:, 1])) >= 0.9
+    assert np.median(widths) == pytest.approx(run.report["interval"]["student"]["width"], rel=1e-4)
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+    _, (low, high) = run.student.score(noise, return_interval=True)
+    assert high - low > widths.max()
 
 
 def test_scores_lie_near_the_scale(run: ssiqa.Adaptation, shared_data: Path) -> None:

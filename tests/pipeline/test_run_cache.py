@@ -72,6 +72,22 @@ def test_the_runs_own_cache_goes_when_the_run_is_finished(
     assert not (tmp_path / "run/.cache").exists()
 
 
+def test_an_interrupted_runs_own_cache_goes_though_the_next_call_has_another(
+    labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "teach", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ssiqa.adapt(labeled, unlabeled, tmp_path / "run", **settings)
+    assert entries(tmp_path / "run/.cache") > 0
+    ssiqa.adapt(labeled, unlabeled, tmp_path / "run", cache_dir=tmp_path / "cache", **settings)
+    assert not (tmp_path / "run/.cache").exists()
+    assert entries(tmp_path / "cache") > 0
+
+
 def test_a_photo_that_changes_during_the_run_is_named(
     labeled: Path, unlabeled: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

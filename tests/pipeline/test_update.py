@@ -70,6 +70,13 @@ def test_same_update_same_student(
         assert (tmp_path / "run" / file).read_bytes() == (updated.output_dir / file).read_bytes()
 
 
+def test_adapt_does_not_take_an_update_for_its_own(
+    updated: ssiqa.Adaptation, newer: Path, labeled: Path, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(RunError, match="holds another run"):
+        ssiqa.adapt(labeled, newer, updated.output_dir, **settings | {"blocks": 1})
+
+
 def test_an_update_can_be_updated(
     finished: Path, updated: ssiqa.Adaptation, newer: Path, settings: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -127,6 +134,10 @@ def test_what_is_no_finished_run_is_refused(
     with pytest.raises(RunError, match="missing or damaged; a run without them cannot go on"):
         ssiqa.update(tmp_path / "spoilt", newer, tmp_path / "none", weights=settings["weights"])
     assert not (tmp_path / "none").exists()  # said before anything is done
+    shutil.copytree(finished, tmp_path / "incomplete")
+    (tmp_path / "incomplete/checkpoints/phase-1.json").unlink()
+    with pytest.raises(RunError, match="incomplete lacks checkpoints of its phases"):
+        ssiqa.update(tmp_path / "incomplete", newer, weights=settings["weights"])
     shutil.copytree(finished, tmp_path / "headless")
     (tmp_path / "headless/student.pt").unlink()
     with pytest.raises(RunError, match=r"headless holds no student\.pt, from which an update goes on"):

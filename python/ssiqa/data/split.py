@@ -29,7 +29,7 @@ def holdout_split(groups: ArrayLike, fraction: float, seed: int) -> tuple[NDArra
     unique, members, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     if len(unique) < 2:
         raise DataError(
-            "All labelled images belong to one group: give at least two groups, or remove the group column."
+            "All labelled images belong to one group, as copies of one photo do: give photos of at least two groups."
         )
     order = np.random.default_rng([seed, _HOLDOUT_TAG]).permutation(len(unique))
     held = np.zeros(len(unique), dtype=bool)
