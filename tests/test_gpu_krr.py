@@ -61,6 +61,22 @@ def test_numbers_that_are_none_are_refused(name: str, row: int) -> None:
         gpu_krr.fit_batches(_core, *given, [1.0], [1.0])
 
 
+def test_a_posterior_refuses_numbers_that_are_none() -> None:
+    x = normal(5, 2)
+    x[3] = torch.nan
+    with pytest.raises(ValueError, match="x must hold finite numbers"):
+        gpu_krr.Posterior(_core, x, 1.0, 1.0)
+    found = gpu_krr.Posterior(_core, normal(5, 2), 1.0, 1.0)
+    with pytest.raises(ValueError, match="y must hold finite numbers"):
+        found.solve(torch.full((5, 1), torch.inf))
+    with pytest.raises(ValueError, match="z must hold finite numbers"):
+        found.variance(x)
+
+
+def test_nothing_to_learn_has_no_coefficients() -> None:
+    assert gpu_krr.fit_batches(_core, normal(0, 2), normal(0), [1.0], [1.0]).shape == (0,)
+
+
 def test_coefficients_that_do_not_fit() -> None:
     x, y = torch.tensor([[0.0], [1e-2]]), torch.tensor([3e38, -3e38])
     with pytest.raises(ValueError, match="coefficients are too large"):
@@ -75,6 +91,17 @@ def test_posterior_is_that_of_the_core(dtype: torch.dtype, monkeypatch: pytest.M
     assert float((found.variance(z) - expected.variance(z)).abs().max()) < 1e-7
     assert relative(found.solve(y), expected.solve(y)) < 1e-6
     assert expected.condition / 3 < found.condition() < 3 * expected.condition
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_posterior_keeps_rows_of_its_own(dtype: torch.dtype) -> None:
+    """Whoever made it may write over the rows."""
+    x, z, y = normal(60, 4, dtype=dtype), normal(9, 4, dtype=dtype, seed=1), normal(60, 1, dtype=dtype, seed=2)
+    found = gpu_krr.Posterior(_core, x, 0.2, 0.01)
+    before = found.variance(z), found.solve(y)
+    x.zero_()
+    assert torch.equal(found.variance(z), before[0])
+    assert torch.equal(found.solve(y), before[1])
 
 
 def test_leave_one_out_is_that_of_the_cpu() -> None:

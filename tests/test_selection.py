@@ -144,6 +144,16 @@ def test_two_threads_that_merge_each_other() -> None:
         assert sorted(merge.exception() is None for merge in merges) == [False, True]
 
 
+def test_a_chunk_that_is_refused_leaves_no_trace() -> None:
+    """Not even its dtype."""
+    selection = SmallestDifference(1)
+    with pytest.raises(TypeError):
+        selection.update(np.ones(3, np.float32), np.ones(3))
+    assert selection.seen == 0
+    selection.update(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+    assert (selection.indices.tolist(), selection.differences.dtype) == ([0], np.float64)
+
+
 def test_nothing_seen_and_torch() -> None:
     selection = SmallestDifference(2)
     selection.merge(SmallestDifference(2))

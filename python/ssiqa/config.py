@@ -85,7 +85,8 @@ class Config:
         weak_crops: Random crops per photo that are pooled into its features; 0: those by which it is scored.
         crop_rows: The regression is fitted to each random crop by itself, with its photo's label, and a pseudo-label is
             the mean over a photo's crops; of very many crops some are learnt (`distill.MANY_CROPS`).
-        holdout: Share (0..1, exclusive) of A that is never trained on.
+        holdout: Share (0..1, exclusive) of A that is never trained on; mean and deviation, by which labels are
+            standardised, are of all of A.
         blocks: N, the number of blocks that B is cut into.
         replay_every: K1 and K2 of SDK-Sample, a pair, or one number for both: one exemplar for this many photos of A,
             and of earlier blocks of B; 0 for none.

@@ -106,9 +106,10 @@ def fit_batches(native: Any, x: Tensor, y: Tensor, gammas: list[float], alphas: 
         IllConditionedError: As `fit`; says in which batch.
         ValueError: Numbers are not finite, or the coefficients do not fit into the dtype.
     """
-    for name, values in (("x", x), ("y", y)):
-        if not bool(values.isfinite().all()):
-            raise ValueError(f"{name} must hold finite numbers.")
+    _require_finite("x", x)
+    _require_finite("y", y)
+    if y.numel() == 0:
+        return torch.empty_like(y)
     batches = x if x.ndim == 3 else x[None]
     columns = y.reshape(*batches.shape[:2], -1)
     found = torch.empty_like(columns, memory_format=torch.contiguous_format)
@@ -196,7 +197,8 @@ class Posterior:
     """The float64 factor, for more right-hand sides and for the certainty of predictions."""
 
     def __init__(self, native: Any, x: Tensor, gamma: float, alpha: float) -> None:
-        self._rows, self._gamma = Rows(native, x).to(torch.float64), gamma
+        _require_finite("x", x)
+        self._rows, self._gamma = Rows(native, x.to(torch.float64, copy=True)), gamma  # the caller may reuse x
         self._system = System(self._rows, gamma, alpha)
         self._norm = self._system.norm()
         self._factor = Factor(self._rows, gamma, alpha)
@@ -205,12 +207,14 @@ class Posterior:
 
     def solve(self, y: Tensor) -> Tensor:
         """(K + alpha I)^-1 y: (n, t) to (n, t)."""
+        _require_finite("y", y)
         targets = y.to(torch.float64)
         found = refine(self._system, self._norm, self._factor, targets)
         return self._factor.solve(targets) if found is None else found
 
     def variance(self, z: Tensor) -> Tensor:
         """1 - k(z)' (K + alpha I)^-1 k(z): (m, d) to (m,)."""
+        _require_finite("z", z)
         step = max(1, BLOCK_BYTES // (8 * len(self._rows.values)))
         return torch.cat([self._variance(part) for part in torch.split(z.to(torch.float64), step)])
 
@@ -227,7 +231,7 @@ class Posterior:
             return self._factor.solve(columns).cpu().numpy().reshape(np.shape(vectors))
 
         inverse = LinearOperator((n, n), matvec=solve, rmatvec=solve, matmat=solve, rmatmat=solve, dtype=np.float64)
-        return self._norm * float(onenormest(inverse))
+        return self._norm * float(onenormest(inverse, t=1))  # one column: more begin with random ones
 
 
 def inverses(kernel: Tensor, columns: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -238,6 +242,11 @@ def inverses(kernel: Tensor, columns: Tensor, alphas: Tensor) -> tuple[Tensor, T
     weights = 1 / (values + alphas[usable, None])
     solved = vectors @ (weights[:, :, None] * (vectors.mT @ columns))
     return usable, solved, weights @ vectors.square().mT
+
+
+def _require_finite(name: str, values: Tensor) -> None:
+    if not bool(values.isfinite().all()):
+        raise ValueError(f"{name} must hold finite numbers.")
 
 
 def _triangular(matrix: Tensor, vectors: Tensor, upper: bool) -> Tensor:

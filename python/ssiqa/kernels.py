@@ -167,9 +167,9 @@ def krr_fit(x: ArrayT, y: ArrayT, *, gamma: float | Iterable[float], alpha: floa
     The kernel matrix is built in float64 for either dtype. Its Cholesky factor is computed in float32, and the solution
     refined by conjugate gradients on the float64 matrix until the residual is no larger than that of a float64 solve.
     Where float32 does not suffice (alpha is small for the largest eigenvalue, or the refinement does not converge), and
-    for up to 768 rows, the factor is computed in float64 instead and its solution refined likewise. Memory: 6 n^2
-    bytes, or 8 n^2 with the factor in float64. Many batches run side by side, as far as 64 MB hold those that do; few
-    or large ones run one after another on all threads.
+    for up to 768 rows (on a GPU 1,024), the factor is computed in float64 instead and its solution refined likewise.
+    Memory: 6 n^2 bytes (on a GPU 4 n^2), or 8 n^2 with the factor in float64. Many batches run side by side, as far as
+    64 MB hold those that do; few or large ones run one after another on all threads.
 
     Args:
         x: (n, d) or, in batches, (b, n, d).
@@ -230,7 +230,8 @@ def krr_factor(x: ArrayT, *, gamma: float, alpha: float) -> KrrFactor[ArrayT]:
 class KrrFactor(Generic[ArrayT]):
     """What `krr_factor` returns. It holds the factor, 4 n^2 bytes, and the rows in float64, and cannot be pickled.
 
-    Arrays are of the dtype of the rows it was made of, and are returned in the library of the argument.
+    On a GPU the factor takes 8 n^2 bytes. Arrays are of the dtype of the rows it was made of, and are returned in the
+    library of the argument.
 
     Example:
         >>> import numpy as np
@@ -273,7 +274,9 @@ class KrrFactor(Generic[ArrayT]):
         return out
 
     def variance(self, z: ArrayT) -> ArrayT:
-        """1 - k(z)' (K + alpha I)^-1 k(z), the variance of a prediction, in n^2 m operations and at most 64 MB.
+        """1 - k(z)' (K + alpha I)^-1 k(z), the variance of a prediction, in n^2 m operations.
+
+        It takes at most 64 MB beside the result, on a GPU 256 MB.
 
         Args:
             z: (m, d).

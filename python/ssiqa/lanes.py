@@ -1,4 +1,4 @@
-"""Work on photos side by side: as many threads as cores, and torch single-threaded in each.
+"""Work on photos side by side: as many threads as cores, among which torch's own are divided.
 
 A network spends much of a small batch in waiting until all threads have finished a layer. Where photos need nothing of
 each other, each thread takes photos of its own, from decoding to the last layer: none waits for another or spins while

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from threadpoolctl import threadpool_limits
 
 from ssiqa import _core, band, kernels
+from ssiqa.blas import one_blas_thread
 from ssiqa.gpu import is_on_gpu
 from ssiqa.memory import available_memory
 from ssiqa.scaling import centred
@@ -99,7 +99,7 @@ def from_distances(distances: Floats, y: Floats, gammas: Floats, alphas: Floats)
     _, values, exponent = centred(y)  # any common offset cancels; without it less is lost to rounding
     workers = max(1, min(len(gammas), _workers(len(y), len(alphas))))
     threads = _core.n_threads() // workers
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
         found = list(pool.map(lambda gamma: _errors(distances, values, float(gamma), alphas, threads), gammas))
     return _found(np.array(found).reshape(len(gammas), len(alphas), len(y)), exponent)
 
@@ -111,6 +111,8 @@ def _on_gpu(x: Any, y: Floats, gammas: Floats, alphas: Floats) -> LeaveOneOut:
     from ssiqa import gpu_krr
 
     rows = from_dlpack(x).double()
+    if not bool(rows.isfinite().all()):
+        raise ValueError("x must hold finite numbers.")
     _, values, exponent = centred(y)
     columns = np.stack([values, np.ones(len(values))], axis=1)
     on_device = [torch.from_numpy(array).to(rows.device) for array in (columns, alphas)]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack, solve_triangular
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from ssiqa import kernels
+from ssiqa.blas import one_blas_thread
 from ssiqa.errors import IllConditionedError
 from ssiqa.memory import available_memory
 
@@ -87,7 +87,7 @@ def solve(x: NDArray[Any], y: Floats, centres: NDArray[Any], *, gamma: float, al
     """
     centres = centres.astype(np.float64)
     kernel = _Blocks(x, centres, gamma, keep=True)
-    with threadpool_limits(1, user_api="blas"):  # sums in one order on any number of cores
+    with one_blas_thread():  # sums in one order on any number of cores
         prior = _factor(centres, gamma)
         inner = _cholesky(prior @ prior.T * (len(x) / len(centres)), alpha)
 
@@ -143,7 +143,7 @@ def _conjugate_gradients(system: Any, right: Floats) -> tuple[Floats, int]:
 def posterior(x: NDArray[Any], centres: NDArray[Any], *, gamma: float, alpha: float) -> Posterior:
     """Factors for `variance`, of the same arguments as `solve`; n M^2 operations and M^2 float64 more."""
     centres = centres.astype(np.float64)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         prior = _factor(centres, gamma)
         gram = np.zeros_like(prior)
         for _, block in _Blocks(x, centres, gamma):
@@ -155,7 +155,7 @@ def posterior(x: NDArray[Any], centres: NDArray[Any], *, gamma: float, alpha: fl
 def variance(known: Posterior, centres: NDArray[Any], x: NDArray[Any], *, gamma: float) -> Floats:
     """1 - k' K_MM^-1 k + alpha k' (K_Mn K_nM + alpha K_MM)^-1 k of (m, d) rows, as (m,), from 0 to 1."""
     found = np.empty(len(x))
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for rows, block in _Blocks(x, centres.astype(np.float64), gamma):
             white = _forward(known.prior, block.T)
             left = _forward(known.seen, white)

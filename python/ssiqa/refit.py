@@ -30,7 +30,10 @@ SAME = 0.01
 
 
 def begin(learner: Learner, material: Material) -> Regression:
-    """The settled network scores together with a regression on A from now on; how that was chosen."""
+    """The settled network scores together with a regression on A from now on; how that was chosen.
+
+    Its width and penalty are chosen for a regression on the truth; it is fitted to what the network leaves of that.
+    """
     truth = material.truth
     with learner.observing(0, len(truth.photos)) as observer:
         known = Look.join(list(observer.look(truth.photos, again=True)))

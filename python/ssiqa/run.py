@@ -44,15 +44,16 @@ class PhaseRecord:
         exemplars: How many photos were learnt again: of A, then of each earlier block, then of earlier runs, if any.
         gamma: RBF width used, None without KRR.
         alpha: Ridge penalty used, None without KRR; of a student that is a regression its own.
-        loo_rmse: Leave-one-out error of the regression on A, internal scale, None without KRR or with gamma and
-            alpha given.
+        loo_rmse: Leave-one-out error of the regression on A's truth, internal scale, None without KRR or with gamma and
+            alpha given. Where the student is a regression the teacher has one, too, with this gamma and alpha, but
+            fitted to what the network leaves of the truth; that on the truth itself is in no scorer.
         stds: Posterior standard deviation of the regression on A at each photo, internal scale, None without KRR.
         std_limit: That beyond which a photo is not covered by A, None without KRR.
         uncovered: Share of the block's photos beyond it, None without KRR.
         usual: What is to be expected of that where B is like A, None without KRR.
         label_srcc: On A's hold-out before the phase, of the labels that the teacher gives; views, which know B alone,
             have no part in it.
-        regression_srcc: The same of the regression alone.
+        regression_srcc: The same of the regression on A's truth alone.
         holdout_srcc: On A's hold-out after the phase, by what is seen of photos in the run. In phase 0 of an update
             it is that of the first teacher of all runs, by which each of them is guarded.
         refused_srcc: The same with all of the phase's change, where not all of it stands.

@@ -92,11 +92,11 @@ class SmallestDifference:
         """
         arrays.require_vectors(pred, target)
         with self._lock:
-            self._use_dtype_of(pred)
+            like, state = self._taking(pred)
             end = self._next + arrays.shape(pred)[0]
             ranges = _joined([*self._ranges, (self._next, end)])
-            self._state.update(pred, target)
-            self._next, self._ranges = end, ranges
+            state.update(pred, target)  # a chunk that is refused leaves no trace
+            self._like, self._state, self._next, self._ranges = like, state, end, ranges
 
     def merge(self, other: SmallestDifference) -> None:
         """Take what another shard has seen into account.
@@ -111,10 +111,10 @@ class SmallestDifference:
         with first._lock, second._lock:
             if other._like is None:
                 return
-            self._use_dtype_of(other._like)
+            like, state = self._taking(other._like)
             ranges = _joined(self._ranges + other._ranges)
-            self._state.merge(other._state)
-            self._ranges = ranges
+            state.merge(other._state)
+            self._like, self._state, self._ranges = like, state, ranges
 
     @property
     def indices(self) -> Any:
@@ -136,14 +136,15 @@ class SmallestDifference:
         """How many elements were seen."""
         return sum(end - begin for begin, end in self._ranges)
 
-    def _use_dtype_of(self, array: Any) -> None:
+    def _taking(self, array: Any) -> tuple[Any, Any]:
+        """What chunks are like, and the state for one that is like this."""
         if self._like is None:
-            self._like = arrays.empty(array, (0,))
-            self._state = _SELECTIONS[arrays.dtype_name(array)](self.k, self._next)
-        elif arrays.dtype_name(array) != arrays.dtype_name(self._like):
+            return arrays.empty(array, (0,)), _SELECTIONS[arrays.dtype_name(array)](self.k, self._next)
+        if arrays.dtype_name(array) != arrays.dtype_name(self._like):
             raise TypeError(
                 f"A selection is of one dtype, but saw {arrays.dtype_name(self._like)} and {arrays.dtype_name(array)}."
             )
+        return self._like, self._state
 
     def _written(self, write: str, dtype: str | None) -> Any:
         with self._lock:

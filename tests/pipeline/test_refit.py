@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 import ssiqa
 from ssiqa import exemplars, gpu_nystrom, refit, ridge
+from ssiqa.data import holdout_split, read_labeled_folder
 from ssiqa.gpu_ridge import GpuRidge
 from ssiqa.kernel_head import CENTRES, KernelHead, Remembered, centre_rows
 from ssiqa.krr import KernelRidge
@@ -62,6 +63,25 @@ def test_the_network_stays_and_the_student_differs(run: ssiqa.Adaptation, unlabe
     photos = sorted(unlabeled.glob("*.png"))
     assert not np.array_equal(run.teacher.score(photos), run.student.score(photos))
     assert [phase["losses"] == [] for phase in run.report["phases"]] == [False, True, True]
+
+
+def test_scores_are_what_was_learnt(
+    labeled: Path, unlabeled: Path, regressed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a penalty to speak of: the truth of A, and the labels of both blocks, whatever the network says."""
+    monkeypatch.setattr(refit, "mean_noise", lambda alpha, *_: alpha)
+    exact = {"gamma": 1.0, "alpha": 1e-6, "teacher_share": 0.5, "tolerance": 2, "weak_crops": 0, "grid": 0}
+    run = ssiqa.adapt(labeled, unlabeled, tmp_path, **regressed | exact)
+    folder, kept = read_labeled_folder(labeled), rows(run)
+    train, _ = holdout_split(folder.groups, 0.2, seed=0)
+    learnt = [(labeled / folder.images[index], folder.labels[index]) for index in train]
+    photos, truth = zip(*learnt, strict=True)
+    assert run.teacher.score(photos) == pytest.approx(truth, abs=1e-3 * np.std(truth))
+    learnt += [(unlabeled / row["image"], float(row["pseudo_label"])) for row in kept]
+    photos, truth = zip(*learnt, strict=True)
+    assert run.student.score(photos) == pytest.approx(truth, abs=1e-3 * np.std(truth))
+    own = np.array([float(row["teacher_score"]) for row in kept])
+    assert np.ptp(own) > 0.1 * np.std(truth)
 
 
 def test_width_and_penalty_are_chosen_once(run: ssiqa.Adaptation) -> None:
