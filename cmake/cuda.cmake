@@ -5,7 +5,7 @@
 set(SSIQA_CUDA auto CACHE STRING "Build the kernels for GPUs: auto (where a CUDA compiler is found), on or off")
 string(TOLOWER "${SSIQA_CUDA}" SSIQA_CUDA_WANTED)
 set(SSIQA_WITH_CUDA OFF)
-if(SSIQA_CUDA_WANTED STREQUAL "off" OR NOT SSIQA_BUILD_MODULE)
+if(SSIQA_CUDA_WANTED MATCHES "^(off|no|n|false|0)$" OR NOT SSIQA_BUILD_MODULE)
   return()
 endif()
 

@@ -36,6 +36,16 @@ def test_a_setting_the_core_refuses_is_one_line(name: str, value: str, message: 
     assert lines["core"].startswith("does not load: ")
     assert message in lines["core"]
     assert {"torchvision", "safetensors", "cpu", "cuda"} <= lines.keys()
+    result = subprocess.run(
+        [sys.executable, "-m", "ssiqa", "score", "student.pt", "photo.jpg"],
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("ssiqa: ")
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_opencv_of_another_distribution_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

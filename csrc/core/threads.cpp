@@ -23,6 +23,14 @@ namespace {
 constexpr double kSmallWork = 4e6;
 constexpr std::size_t kMaxThreads = 1024;
 
+// Joins what was started, also when one more could not be. Not std::jthread, which libc++ has since version 20 only.
+struct Helpers {
+  std::vector<std::thread> threads;
+  ~Helpers() {
+    for (std::thread& thread : threads) thread.join();
+  }
+};
+
 std::size_t visible_cores() {
 #ifdef __linux__
   cpu_set_t set;
@@ -78,9 +86,9 @@ void parallel_for_workers(std::size_t count, double work, std::size_t threads,
     }
   };
   {
-    std::vector<std::jthread> helpers;
-    helpers.reserve(threads - 1);
-    for (std::size_t worker = 1; worker < threads; ++worker) helpers.emplace_back(drain, worker);
+    Helpers helpers;
+    helpers.threads.reserve(threads - 1);
+    for (std::size_t worker = 1; worker < threads; ++worker) helpers.threads.emplace_back(drain, worker);
     drain(0);
   }
   if (failure) std::rethrow_exception(failure);

@@ -46,6 +46,11 @@ class _Group(click.Group):
         except SsiqaError as error:
             click.echo(f"ssiqa: {error}", err=True)
             context.exit(2)
+        except ImportError as error:
+            if "SSIQA_" not in str(error):
+                raise
+            click.echo(f"ssiqa: {error}.", err=True)  # a setting in the environment that the core refuses
+            context.exit(2)
         except BrokenPipeError:
             raise  # click ends quietly: whoever read what is printed has read enough
         except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from ssiqa.data import LabelScale
 from ssiqa.errors import ExportError
-from ssiqa.files import to_json, written_beside
+from ssiqa.files import read_json, to_json, written_beside
 from ssiqa.lanes import Lanes
 from ssiqa.models import QualityModel
 from ssiqa.novelty import Novelty
@@ -168,16 +167,16 @@ def _scores_in_fresh_process(scorers: Sequence[Path]) -> list[NDArray[np.float64
     """Of each file the ``(2, n)`` scores and margins of the images of the parity check."""
     source = Path(__file__).with_name("parity.py").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        images = Path(folder) / "images.pt"
+        images, found = Path(folder) / "images.pt", Path(folder) / "scores.json"
         torch.save(_checked_batches(), images)
         # "-c" in an empty folder: nothing of the caller's folder is imported, and the script imports only torch.
         finished = subprocess.run(
-            [sys.executable, "-c", source, str(images), *(str(scorer.resolve()) for scorer in scorers)],
+            [sys.executable, "-c", source, str(images), str(found), *(str(scorer.resolve()) for scorer in scorers)],
             cwd=folder,
             capture_output=True,
             text=True,
         )
-    if finished.returncode != 0:
-        reason = (finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"])[-1]
-        raise ExportError(f"The exported scorer was not written: it cannot be run in a fresh process ({reason}).")
-    return [np.asarray(scores) for scores in json.loads(finished.stdout)]
+        if finished.returncode != 0:
+            reason = (finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"])[-1]
+            raise ExportError(f"The exported scorer was not written: it cannot be run in a fresh process ({reason}).")
+        return [np.asarray(scores) for scores in read_json(found)]

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 
-def main(images_path: str, *scorer_paths: str) -> None:
+def main(images_path: str, found_path: str, *scorer_paths: str) -> None:
     warnings.simplefilter("ignore", Warning)
     batches = torch.load(images_path, weights_only=True)
     with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        json.dump([scores(path, batches, pool) for path in scorer_paths], sys.stdout)
+        found = json.dumps([scores(path, batches, pool) for path in scorer_paths])
+    Path(found_path).write_text(found)  # not printed: libraries print, too, when they are asked to
 
 
 def scores(path: str, batches: list[torch.Tensor], pool: ThreadPoolExecutor) -> Any:

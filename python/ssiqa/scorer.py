@@ -49,6 +49,8 @@ class Scorer:
         card: Model card: package version, backbone, label scale, preprocessing, seed, fingerprints, metrics; whether
             its run ``adapted`` it, which is false where the guard undid all, and the ``coverage`` of the report.
         scale: The labels' scale: ``minimum``, ``maximum``, and ``sign`` -1 where a higher score means a worse image.
+
+    Threads may share a scorer; it cannot be pickled, so that each process loads its own.
     """
 
     def __init__(self, module: torch.jit.ScriptModule, card: dict[str, Any], device: torch.device) -> None:
@@ -168,8 +170,13 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Scorer:
     try:
         with torchscript(), path.open("rb") as file:  # torch takes no path that is not Unicode
             module = torch.jit.load(file, map_location=where, _extra_files=extra)  # type: ignore[no-untyped-call]
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
-        raise SsiqaError(f"{path} is not a TorchScript file; give the student.pt that adapt wrote.") from error
+        reason = str(error).partition("\n")[0]
+        raise SsiqaError(
+            f"{path} is not a TorchScript file that loads here ({reason}); give the student.pt that adapt wrote."
+        ) from error
     return Scorer(module, _read_card(extra[CARD], path), where)
 
 

@@ -15,6 +15,7 @@ from ssiqa import IllConditionedError, arrays, gpu, kernels, leave_one_out
 
 REASON = gpu.why_no_kernels()
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(REASON is not None, reason=f"no kernels on a GPU: {REASON}")]
+assert not (REASON or "").startswith("they do not load"), REASON  # were built: that is no reason to skip
 
 DTYPES = [torch.float32, torch.float64]
 # The last ones are for tensor cores.
