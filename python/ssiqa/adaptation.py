@@ -10,7 +10,7 @@ from typing import Any
 
 from ssiqa.cache import CACHE_GIB, Cache, open_cache
 from ssiqa.config import Config, make_config
-from ssiqa.device import pick_device, pick_precision
+from ssiqa.device import pick_device_of_runs, pick_precision
 from ssiqa.errors import RunError
 from ssiqa.kernel_head import KernelHead
 from ssiqa.learner import Learner
@@ -131,7 +131,7 @@ def carry_out(
                 f"The run's folder {plan.folder} lies in {photos}, where its exemplars would count as photos; choose "
                 "another (output_dir, -o)."
             )
-    where = pick_device(device)
+    where = pick_device_of_runs(device)
     numbers = pick_precision(precision, where)
     identity = identity_of(plan.config, where, numbers) | plan.identity
     cache = open_cache(_cache_folder(cache_dir, plan.folder), cache_size)

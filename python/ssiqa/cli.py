@@ -231,7 +231,9 @@ def compare(first: Path, second: Path, labeled: Path) -> None:
     show_default=True,
     help="honest, or paper: the settings of the authors' code, as far as they can be had.",
 )
-@click.option("--peers-dir", type=PATH, help="Parameters of NIQE and IL-NIQE; by default peers in --data-root.")
+@click.option(
+    "--peers-dir", type=PATH, help="Parameters of NIQE and IL-NIQE, for table 1; by default peers in --data-root."
+)
 @click.option("--preset", type=click.Choice(["default", "paper"]), help="By default what the protocol says.")
 @BACKBONE
 @WEIGHTS
@@ -252,8 +254,6 @@ def reproduce(table: str, data_root: Path, output: Path, tasks: str | None, seed
     from ssiqa.protocol.reproduce import reproduce as run
     from ssiqa.protocol.tasks import find_task, tables_of
 
-    if options["protocol"] == "paper" and options["preset"] == "default":
-        raise SsiqaError("--protocol paper is of --preset paper; leave out --preset, or take --protocol honest.")
     names = None if tasks is None else [name.strip() for name in tasks.split(",")]
     if names and not all(names):
         raise SsiqaError(f"--tasks {tasks!r} has an empty name; write names of tasks with one comma between two.")

@@ -79,7 +79,7 @@ class Config:
         teacher: Schedule of phase 0.
         student: Schedule of the network's training in phases 1 to N. None: it stays as phase 0 left it, and the student
             is a kernel ridge regression on its features, fitted to A's truth and all pseudo-labels.
-        short_side: Working resolution: pixels of a photo's shorter side.
+        short_side: Working resolution: pixels of a photo's shorter side; at least those of the network's input.
         grid: A photo is scored by ``grid * grid`` crops, evenly spread; 0: whole, or where the network takes one size
             alone by as few crops as cover it.
         weak_crops: Random crops per photo that are pooled into its features; 0: those by which it is scored.
@@ -89,8 +89,10 @@ class Config:
             standardised, are of all of A.
         blocks: N, the number of blocks that B is cut into.
         replay_every: K1 and K2 of SDK-Sample, a pair, or one number for both: one exemplar for this many photos of A,
-            and of earlier blocks of B; 0 for none.
-        krr: Pseudo-labels by kernel ridge regression; otherwise the teacher's own predictions.
+            and of earlier blocks of B; 0 for none. With ``student=None`` nothing is replayed, and K2 is how many photos
+            an update measures its forgetting by, at least 50 of a block.
+        krr: Pseudo-labels by kernel ridge regression; otherwise the teacher's own predictions, and ``teacher_share``,
+            ``gamma`` and ``alpha`` are of no use.
         teacher_share: Share (0..1, not 1) of the network's own prediction in a pseudo-label by regression; with
             ``student=None`` that in all scores, on top of which the regression learns what it leaves.
         gamma: RBF width, or "auto" for leave-one-out.

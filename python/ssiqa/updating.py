@@ -90,8 +90,13 @@ def update(
         raise RunError(f"{old} lies in {unlabeled_dir}, where its exemplars would count as new photos; move it out.")
     folder = Path(output_dir or beside.with_name(f"{beside.name}-to-{Path(unlabeled_dir).resolve().name}"))
     config = replace(_config(report["settings"], weights, old), blocks=blocks)
+    if folder.resolve() == beside:
+        raise RunError(f"An update of {old} is a run of its own; choose another output folder.")
     if not (old / STUDENT).is_file():
-        raise RunError(f"{old} holds no {STUDENT}, from which an update goes on; call adapt again to write it.")
+        raise RunError(
+            f"{old} holds no {STUDENT}, from which an update goes on; delete report.json in it, and the command that "
+            "made the run writes both again."
+        )
     memory, identity = exemplars.load(old / exemplars.FOLDER), {"continues": sha256(old / STUDENT)}
     return carry_out(
         Plan(

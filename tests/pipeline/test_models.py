@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ssiqa.errors import SsiqaError, WeightsError
+from ssiqa.errors import WeightsError
 from ssiqa.models import QualityModel, build_model
 from ssiqa.reader import Reader
 
@@ -47,14 +47,18 @@ def test_first_layers_are_frozen_in_order(weights: Path) -> None:
     assert sum(1 for _ in model.trainable()) == everything
 
 
-def test_backbone_without_an_order_of_layers_can_only_train_whole() -> None:
+def test_backbone_without_an_order_of_layers_is_trained_whole(caplog: pytest.LogCaptureFixture) -> None:
     backbone = nn.Linear(4, 8)
     backbone.pretrained_cfg = {"input_size": (4,)}
     model = QualityModel(Reader("linear", backbone))
     model.freeze_first_layers(0.0)
     assert sum(1 for _ in model.trainable()) == 4
-    with pytest.raises(SsiqaError, match="Linear's layers; set frozen=0"):
-        model.freeze_first_layers(0.3)
+    assert caplog.text == ""
+    model.freeze_first_layers(0.3)
+    assert sum(1 for _ in model.trainable()) == 4
+    assert "timm does not know the order of Linear's" in caplog.text
+    model.freeze_first_layers(1.0)
+    assert sum(1 for _ in model.trainable()) == 2
 
 
 @pytest.mark.parametrize("feature_dim", [None, 16])

@@ -170,7 +170,7 @@ def test_a_backbone_without_layers_is_read_at_its_last(
     monkeypatch.delattr(timm.models.EfficientNet, "group_matcher")
     model = build_model(BACKBONE, weights, depths=True)
     assert model.feature_dim == whole.feature_dim
-    assert "read at its pooled output" in caplog.text
+    assert "read at its pooled output, because 'EfficientNet' object has no attribute 'group_matcher'." in caplog.text
 
 
 def test_standard_puts_depths_on_one_footing() -> None:

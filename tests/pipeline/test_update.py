@@ -73,7 +73,7 @@ def test_same_update_same_student(
 def test_adapt_does_not_take_an_update_for_its_own(
     updated: ssiqa.Adaptation, newer: Path, labeled: Path, settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(RunError, match="holds another run"):
+    with pytest.raises(RunError, match=r"holds another run \(an update there\)"):
         ssiqa.adapt(labeled, newer, updated.output_dir, **settings | {"blocks": 1})
 
 
@@ -120,6 +120,8 @@ def test_what_is_no_finished_run_is_refused(
     assert not (newer / "run").exists()
     with pytest.raises(RunError, match="exemplars would count as new photos"):
         ssiqa.update(finished, finished.parent, tmp_path / "run", weights=settings["weights"])
+    with pytest.raises(RunError, match="is a run of its own; choose another output folder"):
+        ssiqa.update(finished, newer, finished, weights=settings["weights"])
     shutil.copytree(finished, tmp_path / "damaged")
     (tmp_path / "damaged/report.json").write_text("{")
     with pytest.raises(RunError, match="is damaged"):

@@ -371,7 +371,7 @@ def test_what_cannot_run_is_said_and_exits_with_2(data_root: Path, tmp_path: Pat
         (("table1", "--data-root", data_root, "--preset", "mine"), "'mine' is not one of"),
         (
             ("table1", "--data-root", data_root, "--protocol", "paper", "--preset", "default"),
-            "--protocol paper is of --preset paper; leave out --preset",
+            "Protocol paper is of preset paper; leave out the preset",
         ),
         (("table1", "--data-root", data_root, "--tasks", "livec-koniq10k,"), "'livec-koniq10k,' has an empty name"),
         (("table1", "--data-root", tmp_path / "empty", "--weights", "none.pt"), "No weight file at .*none.pt"),

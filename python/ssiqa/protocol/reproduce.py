@@ -12,7 +12,7 @@ from typing import Any
 from ssiqa.adaptation import adapt
 from ssiqa.cache import open_cache
 from ssiqa.config import make_config
-from ssiqa.device import pick_device, pick_precision
+from ssiqa.device import pick_device_of_runs, pick_precision
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.files import read_json, to_json
 from ssiqa.material import fingerprints
@@ -94,6 +94,11 @@ def reproduce(
     def settings_of(images: int, reader: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         return {**TABLES[table].settings, **how.settings(images, reader), **given, **changes}
 
+    chosen = how.settings(1, wanted[0].source)
+    if given.get("preset") not in (None, chosen.get("preset", given.get("preset"))):
+        raise SsiqaError(
+            f"Protocol {protocol} is of preset {chosen['preset']}; leave out the preset, or take protocol honest."
+        )
     configs = [config_of(settings_of(1, wanted[0].source, changes)) for changes in TABLES[table].variants.values()]
     if weights := configs[0].weights:  # seen before anything is read
         build_model(configs[0].backbone, Path(weights))
@@ -101,16 +106,18 @@ def reproduce(
     _see_folders(table, wanted, data)
     # What the protocol chooses, it may choose by the images of A. Its own folder and the version vouch for it, unless
     # the caller gave something else.
-    chosen = how.settings(1, wanted[0].source).keys()
-    instead = sorted(chosen & given.keys()) or None
+    instead = sorted((chosen.keys() - {"preset"}) & given.keys()) or None
     teachers: dict[str, Path] = {}
     results = place / (table if protocol == "honest" else f"{table}-{protocol}")
     peers, missing = open_peers(Path(peers_dir or data / "peers")) if TABLES[table].peers else ({}, {})
+    for name in missing:
+        if any(folder for task in there for folder in row_folder(results, task.name, name).glob("seed-*")):
+            missing[name] += "; what earlier calls finished of it is left out"
     unread: dict[str, str] = {}
     rows: dict[tuple[str, str], Mapping[str, Any]] = {}
     for task in there:
         for variant, changes in TABLES[table].variants.items():
-            by_a = chosen - given.keys() - changes.keys()
+            by_a = chosen.keys() - given.keys() - changes.keys()
             any_a = _of_any(settings_of(1, task.source, changes), without={"seed", *by_a})
             rows[task.name, variant] = any_a | {"given": instead}
         rows |= {(task.name, name): {"peer": peer.version} for name, peer in peers.items()}
@@ -161,7 +168,7 @@ def _chosen(table: str, there: Sequence[Task], names: Sequence[str]) -> tuple[Ta
 
 
 def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
-    device = pick_device(settings.get("device", "auto"))
+    device = pick_device_of_runs(settings.get("device", "auto"))
     return identity_of(config_of(settings), device, pick_precision(settings.get("precision", "auto"), device))
 
 
@@ -230,7 +237,8 @@ def _run(
     labeled = parts.labeled.link_to(folder / "labeled")
     unlabeled = parts.unlabeled.link_to(folder / "unlabeled", labeled=False)
     rated = parts.test.link_to(folder / "test")
-    if teacher != run_folder and (teacher / CHECKPOINTS).is_dir() and not run_folder.exists():
+    all_read = settings.get("on_error") != "skip"  # what a run without a photo is of, only reading it tells
+    if all_read and teacher != run_folder and (teacher / CHECKPOINTS).is_dir() and not run_folder.exists():
         begin_with(run_folder, identity, fingerprints(labeled, unlabeled, without=()), teacher / CHECKPOINTS)
     run = adapt(labeled, unlabeled, run_folder, **settings)
     before, after = how.measured(run, rated, settings)
