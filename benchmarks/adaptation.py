@@ -36,7 +36,7 @@ from benchmarks.paper import PAPER
 from benchmarks.spread import over_seeds
 from ssiqa.config import make_config
 from ssiqa.data import read_labeled_folder, read_unlabeled_folder
-from ssiqa.device import pick_device
+from ssiqa.device import pick_device_of_runs
 from ssiqa.files import to_json, write_json
 from ssiqa.material import fingerprints
 from ssiqa.run import CHECKPOINTS, begin_with, of_phase_0
@@ -268,7 +268,7 @@ def _digest(content: object) -> str:
 
 def identity_of(settings: dict[str, Any]) -> dict[str, Any]:
     """What `adapt` takes for the identity of a run on the same photos."""
-    return run_identity(make_config(**settings), pick_device("auto"), PRECISION)
+    return run_identity(make_config(**settings), pick_device_of_runs("auto"), PRECISION)
 
 
 def phase_0_of(kept: Path, task: Task, settings: dict[str, Any]) -> Path:

@@ -23,6 +23,14 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
+def disk_may_be_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the cache leaves free would be all of a small one, on which these tests run as well."""
+    from ssiqa import cache
+
+    monkeypatch.setattr(cache, "SPARE_BYTES", 0)
+
+
+@pytest.fixture(autouse=True)
 def parity_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exported files are run here, on few images: a process and twenty batches for each of dozens of runs take minutes.
 

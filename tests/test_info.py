@@ -46,6 +46,8 @@ def test_a_setting_the_core_refuses_is_one_line(name: str, value: str, message: 
     assert result.stderr.startswith("ssiqa: ")
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.endswith(".\n")
+    assert not result.stderr.endswith("..\n")
 
 
 def test_opencv_of_another_distribution_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

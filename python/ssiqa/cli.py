@@ -49,7 +49,7 @@ class _Group(click.Group):
         except ImportError as error:
             if "SSIQA_" not in str(error):
                 raise
-            click.echo(f"ssiqa: {error}.", err=True)  # a setting in the environment that the core refuses
+            click.echo(f"ssiqa: {error}", err=True)  # a setting in the environment that the core refuses
             context.exit(2)
         except BrokenPipeError:
             raise  # click ends quietly: whoever read what is printed has read enough

@@ -89,8 +89,8 @@ class Config:
             standardised, are of all of A.
         blocks: N, the number of blocks that B is cut into.
         replay_every: K1 and K2 of SDK-Sample, a pair, or one number for both: one exemplar for this many photos of A,
-            and of earlier blocks of B; 0 for none. With ``student=None`` nothing is replayed, and K2 is how many photos
-            an update measures its forgetting by, at least 50 of a block.
+            and of earlier blocks of B; 0 for none. With ``student=None`` nothing is replayed, and an update measures
+            its forgetting by one photo for K2 of each block, at least 50; 0 for none.
         krr: Pseudo-labels by kernel ridge regression; otherwise the teacher's own predictions, and ``teacher_share``,
             ``gamma`` and ``alpha`` are of no use.
         teacher_share: Share (0..1, not 1) of the network's own prediction in a pseudo-label by regression; with

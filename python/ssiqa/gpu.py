@@ -1,7 +1,8 @@
 """The kernels on a GPU, with the interface of those of the core.
 
 Work is queued on the stream that is current in the array's library, in memory of that library, and a call returns
-before it is done. Nothing of CUDA is loaded before an array in a GPU's memory comes.
+before it is done. Nothing of CUDA is loaded before an array in a GPU's memory comes, or a run asks whether it can be
+made there.
 """
 
 from __future__ import annotations

@@ -70,4 +70,5 @@ def _network_device() -> str:
         return f"off ({reason})"
     import torch
 
-    return torch.cuda.get_device_name()
+    name = torch.cuda.get_device_name()
+    return f"{name}, finished scorers alone" if gpu.why_no_kernels(torch.cuda.current_device()) else name

@@ -276,7 +276,7 @@ class KrrFactor(Generic[ArrayT]):
     def variance(self, z: ArrayT) -> ArrayT:
         """1 - k(z)' (K + alpha I)^-1 k(z), the variance of a prediction, in n^2 m operations.
 
-        It takes at most 64 MB beside the result, on a GPU 256 MB.
+        It takes at most 64 MB beside the result, on a GPU about 512 MB.
 
         Args:
             z: (m, d).

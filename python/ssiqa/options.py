@@ -16,7 +16,7 @@ DEVICE = click.option(
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where networks and regressions run; auto is a GPU where there is one.",
+    help="Where networks and regressions run; auto is a GPU that ssiqa has kernels for.",
 )
 SEED = click.option(
     "--seed", type=click.IntRange(0, SEEDS - 1), default=0, show_default=True, help="Of every random choice."

@@ -242,7 +242,7 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
         if name == "fingerprints":
             yield " and ".join(f"{of} photos" for of in values if there is None or there[of] != values[of]) + " differ"
         elif name == "continues":
-            yield "an update there" if values is None else "another run, or one that goes on from another"
+            yield "an update there" if values is None else "no update of that run"
         elif name == "settings" and isinstance(there, dict):
             keys = [key for key in values if there.get(key) != values[key]]
             yield from ("other weights" if key == "weights" else f"{key} {there.get(key)} there" for key in keys)

@@ -156,6 +156,7 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Scorer:
 
     Raises:
         SsiqaError: No such file, not a TorchScript file, not one of ssiqa's, or of a newer schema.
+        OSError: The file cannot be read.
     """
     path, where = Path(path), pick_device(device)
     if path.is_dir():

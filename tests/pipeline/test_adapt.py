@@ -106,7 +106,7 @@ def test_file_names_that_are_not_unicode(
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     ssiqa.adapt(labeled, pool, folder, **settings)
     assert b"caf\xe9.png," in (folder / "pseudo_labels.csv").read_bytes()
-    assert ssiqa.load(folder).card["adapted"]
+    assert ssiqa.load(folder).card["backbone"] == settings["backbone"]
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ def test_the_disk_is_never_filled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What a run must write at its end has room on it."""
+    monkeypatch.setattr("ssiqa.cache.SPARE_BYTES", SPARE_BYTES)
     cache, free = Cache(tmp_path, 1 << 20), [SPARE_BYTES + 4 * entry(0).nbytes, SPARE_BYTES]
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free.pop(0)))
     for key in ("aa", "bb", "cc"):

@@ -145,7 +145,7 @@ def test_what_may_not_be_read_is_not_called_damaged(
     def forbidden(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("ssiqa.run.load_file", forbidden)
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
     with pytest.raises(PermissionError):
         Run(adaptation.output_dir, {}).weights(0)
 

@@ -165,7 +165,6 @@ def test_a_table_says_what_it_was_made_with(data_root: Path, tmp_path: Path) -> 
 
 def test_a_table_of_the_papers_method_is_not_headed_as_the_default(data_root: Path, tmp_path: Path) -> None:
     """Nor is table 2 as the paper's where it had to guess."""
-    (tmp_path / "live").mkdir()
     for preset, changed in (("default", "depths, student, "), ("paper", None)):
         made = module._provenance("table3", "honest", {**TABLES["table3"].settings, "preset": preset}, {})
         assert (f"changed: {changed}" in str(made)) if changed else not made.changed

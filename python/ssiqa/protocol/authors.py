@@ -51,7 +51,7 @@ DIFFERENCES = (
     "the database holds or the fixed size",
     "SPAQ is resized and kept as JPEG of quality 75, as their script for it does; of their loaders one reads what it "
     "made, and those for adaptation read the folder that it was made from",
-    "images are resized by torch, where theirs are by Pillow",
+    "images are resized by torch, where theirs are by Pillow; unsupervised peers see them as the databases hold them",
     "figures on A are the exported scorers', which look at a fixed grid of crops",
     "means are over all seeds, where theirs are over the better half",
 )
@@ -80,8 +80,6 @@ class Authors(Honest):
         "The authors' settings, but for these differences:",
         "",
         *(f"- {line}" for line in DIFFERENCES),
-        "",
-        "Unsupervised peers see images as the databases hold them, where runs see some resized.",
     )
 
     def labelled(self, database: Database, reader: str) -> Database:

@@ -325,8 +325,8 @@ def faults_named(name: str, root: Path) -> Iterator[None]:
     asked = ARCHIVES[name].asked
     try:
         yield
-    except PermissionError:
-        raise
+    except PermissionError as error:
+        raise DataError(f"{error.filename} may not be read: {error.strerror}.") from error
     except DataError as error:
         if isinstance(error.__cause__, ImportError):
             raise

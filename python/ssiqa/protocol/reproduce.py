@@ -112,7 +112,7 @@ def reproduce(
     peers, missing = open_peers(Path(peers_dir or data / "peers")) if TABLES[table].peers else ({}, {})
     for name in missing:
         if any(folder for task in there for folder in row_folder(results, task.name, name).glob("seed-*")):
-            missing[name] += "; what earlier calls finished of it is left out"
+            missing[name] = f"{missing[name].rstrip('.')}; what earlier calls finished of it is left out"
     unread: dict[str, str] = {}
     rows: dict[tuple[str, str], Mapping[str, Any]] = {}
     for task in there:
@@ -126,7 +126,7 @@ def reproduce(
         outcomes, others = collect(results, rows)
         shown = {task.name for task in wanted} | {outcome.task for outcome in outcomes}
         names = [task.name for task in there if task.name in shown]
-        notes = [*TABLES[table].notes, *how.footnotes]
+        notes = [*TABLES[table].notes, *([""] * bool(TABLES[table].notes and how.footnotes)), *how.footnotes]
         return summary.write(results, made, names, outcomes, missing | unread | others, notes)
 
     for task in wanted:
@@ -180,9 +180,10 @@ def _of_any(settings: Mapping[str, Any], without: Collection[str]) -> dict[str, 
 
 
 def _provenance(table: str, protocol: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> Provenance:
-    """Of a table whose rows change these settings, some of which the caller gave."""
+    """Of a table whose rows change these settings, some of which the caller gave; what the protocol has is its own."""
     identity, preset = _identity(settings), settings.get("preset", "default")
-    usual, chosen = make_config(preset).identity()["settings"], {*TABLES[table].settings, *given}
+    chosen = {*(TABLES[table].settings.keys() - PROTOCOLS[protocol].settings(1, "").keys()), *given}
+    usual = make_config(preset).identity()["settings"]
     changed = {name: value for name, value in identity["settings"].items() if name in chosen and value != usual[name]}
     return Provenance(
         table,
