@@ -19,11 +19,11 @@ from ssiqa.cli import main
 from ssiqa.metrics import Evaluation
 from ssiqa.protocol import reproduce as module
 from ssiqa.protocol import summary
+from ssiqa.protocol.archives import ARCHIVES
 from ssiqa.protocol.honest import Honest
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import Peer
 from ssiqa.protocol.provenance import Provenance
-from ssiqa.protocol.readers import ARCHIVES
 from ssiqa.protocol.reproduce import NothingToRun, reproduce
 from ssiqa.protocol.tasks import TABLES
 from ssiqa.version import __version__

@@ -18,8 +18,9 @@ from scipy.io import savemat
 
 from ssiqa.data import read_labeled_folder
 from ssiqa.errors import DataError
+from ssiqa.protocol.archives import ARCHIVES, read_database
 from ssiqa.protocol.database import Database
-from ssiqa.protocol.readers import ARCHIVES, read_database, read_koniq10k
+from ssiqa.protocol.readers import read_koniq10k
 
 _, ENCODED = cv2.imencode(".bmp", np.zeros((2, 2, 3), np.uint8))
 IMAGE = ENCODED.tobytes()

@@ -31,9 +31,8 @@ from ssiqa.protocol.honest import Honest
 from ssiqa.protocol.kept import collect, keep, row_folder
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import Peer
-from ssiqa.protocol.published import PUBLISHED
 from ssiqa.protocol.reproduce import reproduce
-from ssiqa.protocol.tasks import OURS, TABLES, TASKS, find_task, tables_of
+from ssiqa.protocol.tasks import TABLES, find_task
 from ssiqa.run import Run
 
 from .test_pieces import MADE
@@ -302,40 +301,6 @@ def test_seeds_together(count: int, kind: str | None, tmp_path: Path) -> None:
     with (tmp_path / "results.csv").open() as file:
         paper = [row for row in csv.DictReader(file) if row["by"] == "paper"]
     assert [row["srcc_std"] for row in paper] == ["0.047", "0.054", "0.042", "0.03"]
-
-
-def test_tables_name_what_the_paper_reports() -> None:
-    assert len(TASKS) == 8
-    for name, rows in PUBLISHED.items():
-        ours = [(row.task, row.variant) for row in rows if row.kind == "SS-IQA"]
-        variants = ["SS-IQA" if variant == OURS else variant for variant in TABLES[name].variants]
-        assert sorted(ours) == sorted((task.name, variant) for task in TABLES[name].tasks for variant in variants)
-    assert find_task("live-csiq*").starred
-    assert not find_task("live-csiq").starred
-    assert tables_of(["live-csiq"]) == ["table1"]
-    assert tables_of(["csiq-live"]) == ["table1", "table5"]
-    assert tables_of(["livec-livec"]) == ["table2"]
-    assert tables_of(None) == list(TABLES)
-
-
-def test_k1_and_k2_are_settings() -> None:
-    settings = TABLES["table6"].variants
-    assert make_config(**settings["K1=20 K2=0"]).replay_pair == (20, 0)
-    assert make_config(**settings["K1=100 K2=100"]) == make_config(replay_every=(100, 100))
-
-
-@pytest.mark.parametrize("chosen", [{}, {"preset": "paper"}, Authors().settings(100, "live")])
-@pytest.mark.parametrize("name", list(TABLES))
-def test_every_row_can_run_with_either_preset_and_protocol(name: str, chosen: dict[str, Any]) -> None:
-    """Rows of a table about training block by block train a student, and differ from each other."""
-    common = {**TABLES[name].settings, **chosen}
-    rows = [make_config(**{**common, **changes}) for changes in TABLES[name].variants.values()]
-    assert len(set(rows)) == len(rows)
-    if name not in ("table1", "table2"):
-        paper = make_config("paper")
-        for row in rows:  # labels by the regression alone, read at the last layer, and every phase stands
-            assert (row.student, row.teacher_share, row.depths) == (chosen.get("student", paper.student), 0.0, False)
-            assert row.tolerance == 2
 
 
 def test_one_database_becomes_labelled_and_unlabelled(data_root: Path) -> None:

@@ -30,9 +30,10 @@ from ssiqa.learner import Learner
 from ssiqa.metrics import Evaluation, agreement
 from ssiqa.profile import Profile
 from ssiqa.progress import Task
+from ssiqa.protocol.archives import faults_named
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.honest import Honest, config_of
-from ssiqa.protocol.readers import faults_named, read_koniq10k
+from ssiqa.protocol.readers import read_koniq10k
 from ssiqa.results import Adaptation
 from ssiqa.run import Run
 

@@ -19,6 +19,7 @@ from ssiqa.material import fingerprints
 from ssiqa.metrics import agreement
 from ssiqa.models import build_model
 from ssiqa.protocol import summary
+from ssiqa.protocol.archives import no_folder
 from ssiqa.protocol.authors import Authors
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.honest import Honest, config_of
@@ -26,7 +27,6 @@ from ssiqa.protocol.kept import RESULT, collect, keep, row_folder
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import Peer, open_peers, score_database
 from ssiqa.protocol.provenance import Provenance
-from ssiqa.protocol.readers import no_folder
 from ssiqa.protocol.tasks import TABLES, Parts, Task, find_task
 from ssiqa.run import CHECKPOINTS, begin_with, identity_of, of_phase_0
 from ssiqa.version import __version__

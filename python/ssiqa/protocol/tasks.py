@@ -12,8 +12,8 @@ import numpy as np
 from ssiqa.config import make_config
 from ssiqa.data import holdout_split
 from ssiqa.errors import SsiqaError
+from ssiqa.protocol.archives import read_database
 from ssiqa.protocol.database import Database
-from ssiqa.protocol.readers import read_database
 
 TEST_SHARE = 0.2
 LABELED_SHARE = 0.25
