@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -223,7 +223,7 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> None:
     if path.is_file():
         with _damage_named(path):
             found = read_json(path)
-            different = list(_differences(found, identity))
+            different = list(differences(found, identity))
         if different:
             raise RunError(
                 f"{folder} holds another run ({', '.join(different)}); "
@@ -233,8 +233,8 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> None:
         raise RunError(f"{folder} is not empty and holds no run; choose another output folder.")
 
 
-def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]:
-    """What is wanted otherwise than it is there, as people name it."""
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """What is wanted otherwise than it is there, as people name it; of settings only some may be wanted."""
     for name, values in wanted.items():
         there = found.get(name)
         if there == values:
@@ -243,11 +243,15 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
             yield " and ".join(f"{of} photos" for of in values if there is None or there[of] != values[of]) + " differ"
         elif name == "continues":
             yield "an update there" if values is None else "no update of that run"
+        elif name == "images":
+            yield "name, size or time of an image differs"
+        elif name == "given":
+            yield f"{', '.join(there) if there else 'nothing'} given there in the protocol's place"
         elif name == "settings" and isinstance(there, dict):
             keys = [key for key in values if there.get(key) != values[key]]
             yield from ("other weights" if key == "weights" else f"{key} {there.get(key)} there" for key in keys)
         else:
-            yield f"{name} {there} there" if name in ("device", "precision") else f"different {name}"
+            yield f"{name} {there} there" if name in ("device", "precision", "version", "peer") else f"different {name}"
 
 
 @contextmanager

@@ -69,6 +69,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return SimpleNamespace(report={"holdout": HOLDOUT, "phases": phases})
 
     monkeypatch.setattr(module, "adapt", made)
+    for seen in ("build_model", "_see_images"):
+        monkeypatch.setattr(module, seen, lambda *arguments: None)
     monkeypatch.setattr(module, "open_peers", lambda folder: ({}, {}))
     monkeypatch.setitem(module.PROTOCOLS, "honest", Known())
     return asked
@@ -211,14 +213,14 @@ def test_pieces_of_the_authors_protocol_belong_together(
     reproduce("table1", data_root, tmp_path, tasks=["koniq10k-livec"], seeds=2, protocol="paper")
     found = kept(tmp_path, "table1-paper")  # nor does a trial with another width belong to what the protocol chooses
     assert {outcome["task"] for outcome in found["outcomes"]} == {"koniq10k-livec"}
-    said = "what is finished of seed 0 is of other settings or version (not the same: given)"
+    said = "what is finished of seed 0 is not of these settings and version (gamma given there in the protocol's place)"
     assert found["missing"] == {"livec-koniq10k ssiqa": said}
 
 
 def test_pieces_of_other_settings_are_left_out_and_named(data_root: Path, tmp_path: Path) -> None:
     reproduce("table1", data_root, tmp_path, tasks=["koniq10k-livec"], seeds=2, blocks=1)
     text = reproduce("table1", data_root, tmp_path, tasks=["livec-koniq10k"], seeds=1, blocks=2)
-    said = "what is finished of seed 0, 1 is of other settings or version (not the same: settings)"
+    said = "what is finished of seed 0, 1 is not of these settings and version (blocks 1 there)"
     assert f"| koniq10k-livec ssiqa | not run: {said} |" in text
     found = kept(tmp_path)
     assert [outcome["task"] for outcome in found["outcomes"]] == ["livec-koniq10k"]

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,16 +110,16 @@ def test_every_seed_is_reported_and_none_repeated(
 
     monkeypatch.setattr(module, "adapt", None)
     assert reproduce("table1", data_root, tmp_path, **options) == text
-    with pytest.raises(SsiqaError, match=r"holds a run of other settings, .* \(not the same: settings\)"):
+    with pytest.raises(SsiqaError, match=r"holds another run \(weak_crops 2 there\)"):
         reproduce("table1", data_root, tmp_path, **{**options, "weak_crops": 1})
     image = data_root / "koniq10k/1024x768/0.png"
     times = image.stat().st_atime_ns, image.stat().st_mtime_ns
     os.utime(image, (1, 1))  # as another archive would have it
-    with pytest.raises(SsiqaError, match=r"not the same: images"):
+    with pytest.raises(SsiqaError, match=r"\(name, size or time of an image differs\)"):
         reproduce("table1", data_root, tmp_path, **options)
     os.utime(image, ns=times)
     monkeypatch.setattr(module, "__version__", "0.0")
-    with pytest.raises(SsiqaError, match=r"not the same: version"):
+    with pytest.raises(SsiqaError, match=rf"\(version {re.escape(ssiqa.__version__)} there\)"):
         reproduce("table1", data_root, tmp_path, **options)
 
 
@@ -174,6 +175,44 @@ def test_an_undefined_correlation_stays_one(tmp_path: Path) -> None:
     assert "| a-b | ssiqa | 2 | 0.500 ± 0.000 | undefined | undefined |" in text
     assert "| by | row | a-b |" in text  # a task that the paper has not
     assert "| ssiqa | ssiqa | 0.500 / undefined |" in text
+
+
+def test_a_damaged_image_leaves_out_its_tasks(
+    data_root: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named where the archive has it, before anything is trained on the others; wherever it would be tested."""
+    root = shutil.copytree(data_root, tmp_path / "databases", copy_function=shutil.copy2)
+    damaged = root / "koniq10k/1024x768/7.png"
+    whole, trained = damaged.read_bytes(), []
+
+    def watched(labeled: Path, *arguments: Any, **options: Any) -> Any:
+        trained.append(labeled)
+        return ssiqa.adapt(labeled, *arguments, **options)
+
+    monkeypatch.setattr(module, "adapt", watched)
+    monkeypatch.setattr("ssiqa.protocol.tasks.LABELED_SHARE", 0.7)  # of so few images
+    damaged.write_bytes(whole[:300])
+    options = {"tasks": ["koniq10k-koniq10k", "livec-livec"], "seeds": 1, **settings, "blocks": 1}
+    text = reproduce("table2", root, tmp_path, **options)
+    assert "| livec-livec | ssiqa | 1 |" in text
+    assert re.search(rf"\| koniq10k-koniq10k \| not run: 1 of 20 images in .* cannot be read\. {damaged} .*:", text)
+    assert "on-error" not in text
+    assert len(trained) == 1
+    damaged.write_bytes(whole)
+    assert "| koniq10k-koniq10k | ssiqa | 1 |" in reproduce("table2", root, tmp_path, **options)
+    assert len(trained) == 2
+
+
+def test_images_of_other_links_give_way(data_root: Path, tmp_path: Path) -> None:
+    """Those of the same stay, as another process may be reading them."""
+    livec, koniq = find_task("livec-koniq10k").read(data_root)
+    linked = module._linked(livec, tmp_path / "labeled")
+    stays = (linked / livec.images[0]).lstat().st_ino
+    assert module._linked(livec, linked) == linked
+    assert (linked / livec.images[0]).lstat().st_ino == stays
+    assert {path.name for path in module._linked(koniq, linked).rglob("*.png")} == {
+        Path(image).name for image in koniq.images
+    }
 
 
 def test_a_peer_has_all_seeds_or_none(

@@ -94,7 +94,8 @@ class Database:
             if not link.is_symlink():
                 link.symlink_to(image)
         for path, table in labels.items():
-            path.write_bytes(table)
+            if not path.is_file():
+                path.write_bytes(table)
         return folder
 
     def _table(self) -> bytes:

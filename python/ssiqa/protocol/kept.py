@@ -9,6 +9,7 @@ from typing import Any
 
 from ssiqa.files import read_json, write_json
 from ssiqa.protocol.outcome import Outcome
+from ssiqa.run import differences
 
 RESULT = "result.json"
 
@@ -37,28 +38,22 @@ def collect(results: Path, rows: Mapping[tuple[str, str], Mapping[str, Any]]) ->
     outcomes: list[Outcome] = []
     others: dict[str, str] = {}
     for (task, variant), expected in rows.items():
-        left_out, changed = [], set()
+        left_out: list[str] = []
+        changed: dict[str, None] = {}
         for path in sorted(row_folder(results, task, variant).glob(f"seed-*/{RESULT}"), key=_seed):
             kept = read_json(path)
-            if differing := [name for name, value in expected.items() if not _agrees(kept["of"].get(name), value)]:
+            if differing := list(differences(kept["of"], expected)):
                 left_out.append(str(_seed(path)))
-                changed.update(differing)
+                changed |= dict.fromkeys(differing)
             else:
                 outcomes.append(Outcome.of_kept(kept["outcome"]))
         if left_out:
             others[f"{task} {variant}"] = (
-                f"what is finished of seed {', '.join(left_out)} is of other settings or version "
-                f"(not the same: {', '.join(sorted(changed))})"
+                f"what is finished of seed {', '.join(left_out)} is not of these settings and version "
+                f"({', '.join(changed)})"
             )
     return outcomes, others
 
 
 def _seed(path: Path) -> int:
     return int(path.parent.name.removeprefix("seed-"))
-
-
-def _agrees(found: Any, expected: Any) -> bool:
-    """Whether what is expected is there; of settings the expected ones may be some."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        return all(found.get(name) == value for name, value in expected.items())
-    return bool(found == expected)

@@ -12,12 +12,14 @@ from typing import Any
 from ssiqa.adaptation import adapt
 from ssiqa.cache import open_cache
 from ssiqa.config import make_config
+from ssiqa.data import check_images
 from ssiqa.device import pick_device_of_runs, pick_precision
 from ssiqa.errors import DataError, SsiqaError
 from ssiqa.files import read_json, to_json
 from ssiqa.material import fingerprints
 from ssiqa.metrics import agreement
 from ssiqa.models import build_model
+from ssiqa.progress import Task as Progress
 from ssiqa.protocol import summary
 from ssiqa.protocol.archives import no_folder
 from ssiqa.protocol.authors import Authors
@@ -28,7 +30,7 @@ from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import Peer, open_peers, score_database
 from ssiqa.protocol.provenance import Provenance
 from ssiqa.protocol.tasks import TABLES, Parts, Task, find_task
-from ssiqa.run import CHECKPOINTS, begin_with, identity_of, of_phase_0
+from ssiqa.run import CHECKPOINTS, begin_with, differences, identity_of, of_phase_0
 from ssiqa.version import __version__
 
 PROTOCOLS: dict[str, Honest] = {"honest": Honest(), "paper": Authors()}
@@ -88,7 +90,7 @@ def reproduce(
     place, data = Path(output_dir), Path(data_root)
     if place.exists() and not place.is_dir():
         raise SsiqaError(f"{place} is a file; choose another output folder.")
-    own_cache = place / "cache"
+    own_cache, results = place / "cache", place / (table if protocol == "honest" else f"{table}-{protocol}")
     given = {"cache_dir": own_cache} | {name: value for name, value in settings.items() if value is not None}
 
     def settings_of(images: int, reader: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,13 +104,22 @@ def reproduce(
     configs = [config_of(settings_of(1, wanted[0].source, changes)) for changes in TABLES[table].variants.values()]
     if weights := configs[0].weights:  # seen before anything is read
         build_model(configs[0].backbone, Path(weights))
+
+    def folder_of(task: Task, variant: str, seed: int) -> Path:
+        return row_folder(results, task.name, variant) / f"seed-{seed}"
+
+    def has_all(task: Task) -> bool:
+        runs = ((variant, seed) for variant in TABLES[table].variants for seed in range(seeds))
+        return all((folder_of(task, *run) / RESULT).is_file() for run in runs)
+
     made = _provenance(table, protocol, settings_of(1, wanted[0].source, {}), given)
     _see_folders(table, wanted, data)
+    if not weights and not all(map(has_all, wanted)):  # a hub is asked before hours go into resizing
+        build_model(configs[0].backbone)
     # What the protocol chooses, it may choose by the images of A. Its own folder and the version vouch for it, unless
     # the caller gave something else.
     instead = sorted((chosen.keys() - {"preset"}) & given.keys()) or None
     teachers: dict[str, Path] = {}
-    results = place / (table if protocol == "honest" else f"{table}-{protocol}")
     peers, missing = open_peers(Path(peers_dir or data / "peers")) if TABLES[table].peers else ({}, {})
     for name in missing:
         if any(folder for task in there for folder in row_folder(results, task.name, name).glob("seed-*")):
@@ -133,18 +144,21 @@ def reproduce(
         try:
             source, target = task.read(data)
             source, target = how.labelled(source, task.source), how.labelled(target, task.target)
-        except DataError as error:
+            seen_a = how.prepared(source, task.source, place / "resized" / task.source)
+            seen_b = how.prepared(target, task.target, place / "resized" / task.target)
+            if not has_all(task) and given.get("on_error") != "skip":
+                for database in {seen.root: seen for seen in (seen_a, seen_b)}.values():
+                    _see_images(database)
+            for variant, changes in TABLES[table].variants.items():
+                for seed in range(seeds):
+                    parts = task.split(seen_a, seen_b, seed)
+                    run = settings_of(len(parts.labeled.images), task.source, changes) | {"seed": seed}
+                    row = (table, task.name, variant, seed)
+                    _run(folder_of(task, variant, seed), row, parts, how, run, instead, teachers)
+                    write()
+        except DataError as error:  # the other tasks are of other images
             unread[task.name] = str(error)
             continue
-        seen_a = how.prepared(source, task.source, place / "resized" / task.source)
-        seen_b = how.prepared(target, task.target, place / "resized" / task.target)
-        for variant, changes in TABLES[table].variants.items():
-            for seed in range(seeds):
-                folder = row_folder(results, task.name, variant) / f"seed-{seed}"
-                parts = task.split(seen_a, seen_b, seed)
-                run = settings_of(len(parts.labeled.images), task.source, changes) | {"seed": seed}
-                _run(folder, (table, task.name, variant, seed), parts, how, run, instead, teachers)
-                write()
         for name, peer in peers.items():
             tests = [task.split(source, target, seed).test for seed in range(seeds)]
             try:
@@ -207,6 +221,18 @@ def _see_folders(table: str, tasks: Sequence[Task], data: Path) -> None:
         raise NothingToRun(f"No task of {table} can run. {' '.join(reasons)}")
 
 
+def _see_images(database: Database) -> None:
+    """See that all images can be read, those of the test, too, and name them by where the archive has them."""
+    with Progress(f"Checking {database.name}", len(database.images)) as progress:
+        check_images(
+            database.root,
+            database.images,
+            on_error="raise",
+            labels=database.labels,
+            progress=lambda done, of: progress.advance(1),
+        )
+
+
 def _run(
     folder: Path,
     row: tuple[str, str, str, int],
@@ -227,17 +253,12 @@ def _run(
     of = {"version": __version__, **identity, "images": [part.digest for part in parts], "given": instead}
     if (folder / RESULT).is_file():
         kept = read_json(folder / RESULT)
-        if changed := [name for name, value in of.items() if kept["of"].get(name) != value]:
-            raise SsiqaError(
-                f"{folder} holds a run of other settings, images or version (not the same: {', '.join(changed)}); "
-                "choose another output folder."
-            )
+        if changed := list(differences(kept["of"], of)):
+            raise SsiqaError(f"{folder} holds another run ({', '.join(changed)}); choose another output folder.")
         return
-    for name in ("labeled", "unlabeled", "test"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    labeled = parts.labeled.link_to(folder / "labeled")
-    unlabeled = parts.unlabeled.link_to(folder / "unlabeled", labeled=False)
-    rated = parts.test.link_to(folder / "test")
+    labeled = _linked(parts.labeled, folder / "labeled")
+    unlabeled = _linked(parts.unlabeled, folder / "unlabeled", labeled=False)
+    rated = _linked(parts.test, folder / "test")
     all_read = settings.get("on_error") != "skip"  # what a run without a photo is of, only reading it tells
     if all_read and teacher != run_folder and (teacher / CHECKPOINTS).is_dir() and not run_folder.exists():
         begin_with(run_folder, identity, fingerprints(labeled, unlabeled, without=()), teacher / CHECKPOINTS)
@@ -259,6 +280,15 @@ def _run(
         undone=sum(phase["step"] < 1 for phase in run.report["phases"][1:]),
     )
     keep(folder, of, outcome)
+
+
+def _linked(database: Database, folder: Path, *, labeled: bool = True) -> Path:
+    """A folder of links to a database, which another process may be reading."""
+    try:
+        return database.link_to(folder, labeled=labeled)
+    except DataError:
+        shutil.rmtree(folder, ignore_errors=True)  # of other images
+        return database.link_to(folder, labeled=labeled)
 
 
 def _defined(figure: float | None) -> float:

@@ -158,8 +158,9 @@ def _runs(
             f"| {_spread(of['krcc'])} | {on_a} | {change} "
             f"| {paper.get((task, 'SS-IQA' if variant == OURS else variant), '')} |"
         )
+    rows = {f"{task} {variant}" for task, variant in _by_row(together)}
     for name, why in missing.items():
-        yield f"| {name} | not run: {why} |" + " |" * 11
+        yield f"| {name} | {'left out' if name in rows else 'not run'}: {why} |" + " |" * 11
     if undone:
         yield ""
         yield f"The guard damped or undid {undone} phase{'s' * (undone > 1)} of these runs."
