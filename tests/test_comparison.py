@@ -7,6 +7,7 @@ import pytest
 
 from ssiqa.comparison import compare_scores
 from ssiqa.errors import DataError
+from ssiqa.metrics import agreement
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.normal(size=300)
@@ -66,9 +67,29 @@ def test_lengths_must_agree() -> None:
         compare_scores([1.0, 2.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
 
 
-def test_too_few_groups_are_named() -> None:
-    with pytest.raises(DataError, match="at least 10 groups, and these are of 3"):
-        compare_scores(LABELS[:30], LABELS[:30], LABELS[:30], np.arange(30) % 3)
+def test_of_few_groups_only_the_figures_are_said() -> None:
+    found = compare_scores(noisy(1.0)[:30], noisy(0.5)[:30], LABELS[:30], np.arange(30) % 3)
+    assert found.srcc.value == found.second.srcc - found.first.srcc
+    assert np.isnan([found.srcc.low, found.srcc.high, found.plcc.low, found.plcc.high]).all()
+    assert f"SRCC {found.srcc.value:+.3f} [interval undefined]" in str(found)
+    assert str(found).endswith("30 photos of 3 groups: too few to say which is better, which takes at least 10.")
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e-100, 1e100, 1e160, 1e300])
+def test_scores_of_any_size(size: float) -> None:
+    """Squares of them vanish or overflow."""
+    first, second = noisy(1.0), noisy(0.5)
+    usual, found = (compare_scores(first * unit, second * unit, LABELS) for unit in (1.0, size))
+    assert [found.first.plcc, found.plcc.low] == pytest.approx([usual.first.plcc, usual.plcc.low])
+    curved, usual_curve = (agreement(first * unit, LABELS, 4) for unit in (size, 1.0))
+    assert curved.plcc == pytest.approx(usual_curve.plcc, abs=1e-4)
+
+
+def test_groups_must_be_given() -> None:
+    names = np.array([*range(299), None], dtype=object)
+    for groups in (names, [np.nan, *range(299)]):
+        with pytest.raises(DataError, match="1 photos have no group"):
+            compare_scores(LABELS, LABELS, LABELS, groups)
     with pytest.raises(DataError, match="give one group each"):
         compare_scores(LABELS, LABELS, LABELS, np.arange(299))
 

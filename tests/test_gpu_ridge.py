@@ -87,6 +87,13 @@ def test_the_median_distance_is_that_of_the_cpu(n: int, dtype: torch.dtype) -> N
     assert gpu_ridge.median_distance(torch.zeros_like(distances)) == 1.0
 
 
+def test_copies_of_one_row_have_no_part_in_the_median_distance() -> None:
+    """Where they are most of all pairs; a kernel as narrow as they are near would see nothing else."""
+    x = torch.cat([torch.zeros(80, 3, dtype=torch.float64), 1000 * problem(20)[0][:, :3].double()])
+    distances = torch.cdist(x, x)
+    assert gpu_ridge.median_distance(distances) == median_distance(distances.numpy()) > 100
+
+
 def test_no_solution_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = problem(40)
     twins = torch.cat([x, x])

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from ssiqa.scaling import centred
+
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 MINIMUM_GROUPS = 10
@@ -21,8 +23,8 @@ class Interval:
 
     Attributes:
         value: Of all photos; NaN where it is undefined.
-        low: Lower end of the 95 % bootstrap interval; NaN where the figure is undefined for half of the resamples or
-            more, such as correlations with few different labels.
+        low: Lower end of the 95 % bootstrap interval; NaN where there are fewer than ten groups, or where the figure is
+            undefined for half of the resamples or more, such as correlations with few different labels.
         high: Its upper end.
     """
 
@@ -61,12 +63,16 @@ class Groups:
 
         Its ends are percentiles farther out than 2.5 and 97.5, by as much as Student's interval of so many groups is
         wider than one that takes their variance for the true one: the usual percentiles hold less than they say of few
-        groups (Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015).
+        groups (Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015). That
+        is derived for means: of fewer than about 30 groups, intervals of correlations hold more than they say.
         """
 
         def of(chosen: NDArray[np.int64]) -> float:
             return figure(np.concatenate([self._members[group] for group in chosen]))
 
+        everything = of(np.arange(self.count))
+        if self.count < MINIMUM_GROUPS:
+            return Interval(everything, np.nan, np.nan)
         rng = np.random.default_rng(0)
         resampled = np.array([of(rng.integers(self.count, size=self.count)) for _ in range(RESAMPLES)])
         defined = resampled[np.isfinite(resampled)]
@@ -74,7 +80,7 @@ class Groups:
         if len(defined) > RESAMPLES / 2:
             outside = self._outside()
             low, high = np.quantile(defined, [outside, 1 - outside])
-        return Interval(of(np.arange(self.count)), float(low), float(high))
+        return Interval(everything, float(low), float(high))
 
     def _outside(self) -> float:
         """Share of resamples below the interval, and of those above it."""
@@ -96,5 +102,5 @@ def correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return np.nan
-    x, y = x - x.mean(), y - y.mean()
+    x, y = centred(x).values, centred(y).values
     return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))

@@ -26,12 +26,14 @@ class Comparison:
         second: Agreement of the second.
         srcc: SRCC of the second less that of the first.
         plcc: PLCC of the second less that of the first.
+        groups: Of how many the photos are; intervals are NaN of fewer than ten.
     """
 
     first: Evaluation
     second: Evaluation
     srcc: Interval
     plcc: Interval
+    groups: int
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"first": self.first.to_dict(), "second": self.second.to_dict()}
@@ -42,12 +44,14 @@ class Comparison:
             correlations = (f"{figure(value):>8}" for value in (found.srcc, found.plcc, found.krcc))
             lines.append(f"{name:<8} {' '.join(correlations)} {found.rmse:>8.4g}")
         lines.append(f"second less first, with 95 % intervals: SRCC {self.srcc:+.3f}, PLCC {self.plcc:+.3f}")
-        lines.append(f"{self.first.n} photos: {self._verdict()}.")
+        lines.append(f"{self.first.n} photos of {self.groups} groups: {self._verdict()}.")
         return "\n".join(lines)
 
     def _verdict(self) -> str:
         if not np.isfinite(self.srcc.value):
             return "one of them gives all photos the same score, or all have the same label"
+        if self.groups < MINIMUM_GROUPS:
+            return f"too few to say which is better, which takes at least {MINIMUM_GROUPS}"
         ranking, linear = _better(self.srcc), _better(self.plcc)
         if ranking is None and linear is None:
             return "the photos do not tell them apart, neither in ranking (SRCC) nor in linear agreement (PLCC)"
@@ -75,7 +79,7 @@ def compare(first: Scorer, second: Scorer, labeled_dir: str | PathLike[str]) -> 
         labeled_dir: A folder with photos and ``labels.csv``.
 
     Raises:
-        DataError: The folder, its labels or one of its photos cannot be used, or there are fewer than 10 groups.
+        DataError: The folder, its labels or one of its photos cannot be used.
 
     Example:
         >>> print(ssiqa.compare(run.teacher, run.student, "rated/"))  # doctest: +SKIP
@@ -83,7 +87,6 @@ def compare(first: Scorer, second: Scorer, labeled_dir: str | PathLike[str]) -> 
     from ssiqa.data import read_labeled_folder
 
     folder = read_labeled_folder(labeled_dir)
-    _groups_of(folder.groups)  # before anything is scored
     of_first, of_second = (judge(scorer, folder) for scorer in (first, second))
     found = compare_scores(of_first.aligned, of_second.aligned, folder.labels, folder.groups)
     return replace(found, first=of_first.evaluation(), second=of_second.evaluation())
@@ -98,10 +101,10 @@ def compare_scores(
         first: ``(n,)`` scores.
         second: ``(n,)`` scores.
         labels: ``(n,)`` labels of the same direction.
-        groups: ``(n,)`` group of each photo; by default each is one of its own.
+        groups: ``(n,)`` group of each photo, a name or a number; by default each is one of its own.
 
     Raises:
-        DataError: The lengths differ, or there are fewer than 10 groups.
+        DataError: The lengths differ, or a photo has no group.
 
     Example:
         >>> labels = np.arange(50.0)
@@ -113,7 +116,9 @@ def compare_scores(
     given = np.arange(columns.shape[1]) if groups is None else np.asarray(groups)
     if given.shape != columns.shape[1:]:
         raise DataError(f"There are {columns.shape[1]} scores but groups of shape {given.shape}; give one group each.")
-    photos = _groups_of(given)
+    if (without := sum(group is None or group != group for group in given.tolist())) > 0:
+        raise DataError(f"{without} photos have no group (NaN or None); give each of them one of its own.")
+    photos = Groups(given)
 
     def plcc(rows: NDArray[np.int64]) -> float:
         before, after, truth = columns[:, rows]
@@ -123,14 +128,4 @@ def compare_scores(
         before, after, truth = (ranks(column) for column in columns[:, rows])
         return correlation(after, truth) - correlation(before, truth)
 
-    return Comparison(*evaluations, srcc=photos.interval(srcc), plcc=photos.interval(plcc))
-
-
-def _groups_of(groups: NDArray[Any]) -> Groups:
-    found = Groups(groups)
-    if found.count < MINIMUM_GROUPS:
-        raise DataError(
-            f"Comparing takes photos of at least {MINIMUM_GROUPS} groups, and these are of {found.count}: "
-            "rate more of them."
-        )
-    return found
+    return Comparison(*evaluations, photos.interval(srcc), photos.interval(plcc), photos.count)

@@ -90,8 +90,13 @@ def _best(x: Tensor, y: Tensor, gamma: float | str, alpha: float | str, groups: 
 def median_distance(distances: Tensor) -> float:
     """As `krr.median_distance`, to the last bit."""
     between, _ = distances[torch.ones_like(distances, dtype=torch.bool).tril_(-1)].sort()
-    median = float((between[(len(between) - 1) // 2] + between[len(between) // 2]) / 2)
-    return median if median > 0 else 1.0
+    if _middle(between) == 0 and between[-1] > 0:
+        between = between[between > 0]
+    return _middle(between) or 1.0
+
+
+def _middle(ordered: Tensor) -> float:
+    return float((ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2)
 
 
 def _errors(kernel: Tensor, y: Tensor, alphas: Tensor, groups: NDArray[np.int64] | None) -> Tensor:

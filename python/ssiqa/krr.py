@@ -64,7 +64,9 @@ class KernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         X_fit_: (m, d) training rows or centres.
         y_mean_: Mean of y.
         scale_: Standard deviation of the function a priori, in units of y: that of the Gaussian process with this
-            kernel, and noise of variance alpha times its own, which makes y most likely.
+            kernel, and noise of variance alpha times its own, which makes y most likely. By Nystrom the kernel is that
+            of the centres, and what it cannot carry counts as a larger scale: with few centres for the width, the
+            standard deviation is too large, not too small.
         n_features_in_: Number of features.
 
     Example:
@@ -320,6 +322,10 @@ def smallest(table: Floats, gammas: Floats, alphas: Floats) -> Choice:
 
 
 def median_distance(distances: NDArray[Any]) -> float:
-    """Of a square matrix of squared distances, the median between two rows; 1 where they are all alike."""
-    median = float(np.median(distances[np.tri(len(distances), k=-1, dtype=bool)]))
+    """Of a square matrix of squared distances, the median between two rows: of those that differ, where most are the
+    same, and 1 where all are."""
+    between = distances[np.tri(len(distances), k=-1, dtype=bool)]
+    median = float(np.median(between))
+    if median == 0 and (differing := between[between > 0]).size:
+        median = float(np.median(differing))
     return median if median > 0 else 1.0

@@ -8,6 +8,7 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from ssiqa.errors import DataError
+from ssiqa.scaling import centred
 
 STEPS = 1_000
 """Evaluations of the curve for each start, at most: where the best has no end it goes on for ever towards it."""
@@ -32,7 +33,7 @@ def fit_logistic(scores: NDArray[np.float64], labels: NDArray[np.float64], param
         raise DataError(f"A logistic of {parameters} parameters needs as many photos; there are {len(scores)}.")
     if np.ptp(scores) == 0 or np.ptp(labels) == 0:
         return np.full_like(labels, labels.mean())
-    x, y = ((values - values.mean()) / values.std() for values in (scores, labels))
+    x, y = (near_one.values / near_one.values.std() for near_one in map(centred, (scores, labels)))
     line, step, bend = float(x @ y / len(x)), float(np.ptp(y)), 0.2
     starts = [[-h / 2, h, s, 0.0] for h, s in ((step, 2.0), (-step, 2.0), (4 * line / bend, bend))]
     if parameters == 5:

@@ -74,7 +74,7 @@ class Material:
         labeled: Folder A.
         unlabeled: Folder B, without what was skipped.
         train: Rows of A to train on.
-        holdout: Rows of A that are only ever evaluated.
+        holdout: Rows of A that are only ever evaluated, but that the scale of labels is that of all of A.
         blocks: Rows of B, block by block.
         digests: SHA-256 of each photo, of A and of B.
         skipped: Photos of B that cannot be read, with the reason.

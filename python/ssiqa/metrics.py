@@ -149,8 +149,13 @@ class Measured(NamedTuple):
             "plcc": lambda rows: correlation(fitted[rows], labels[rows]),
             "srcc": lambda rows: correlation(ranks(aligned[rows]), ranks(labels[rows])),
             "krcc": lambda rows: float(stats.kendalltau(aligned[rows], labels[rows]).statistic),
-            "rmse": lambda rows: float(np.sqrt(np.mean((for_rmse[rows] - labels[rows]) ** 2))),
+            "rmse": lambda rows: _root_mean_square(for_rmse[rows] - labels[rows]),
         }
+
+
+def _root_mean_square(values: NDArray[np.float64]) -> float:
+    largest = float(np.abs(values).max())  # whose square may be too large, or too small, for a number
+    return largest * float(np.sqrt(np.mean((values / largest) ** 2))) if largest > 0 else 0.0
 
 
 def _measured(scores: ArrayLike, labels: ArrayLike, logistic: int | None) -> Measured:

@@ -33,7 +33,7 @@ def test_scale_survives_json() -> None:
     assert LabelScale.from_dict(json.loads(json.dumps(scale.to_dict()))) == scale
 
 
-@pytest.mark.parametrize("labels", [[3.0, 3.0, 3.0], [1e308, -1e308]])
+@pytest.mark.parametrize("labels", [[3.0, 3.0, 3.0], [0.1, 0.1, 0.1], [1e308, -1e308]])
 def test_labels_without_a_scale_are_refused(labels: list[float]) -> None:
     with pytest.raises(DataError, match="'mos'"):
         LabelScale.fit(labels, "mos")

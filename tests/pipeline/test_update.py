@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import ssiqa
-from ssiqa import exemplars
+from ssiqa import exemplars, results
 from ssiqa.cli import main
+from ssiqa.config import make_config
+from ssiqa.data import LabelScale, Photo
 from ssiqa.errors import RunError
-from ssiqa.run import Run
+from ssiqa.features import Look
+from ssiqa.material import RatedPhotos
+from ssiqa.run import PhaseRecord, Run
 
 from .conftest import texture, write_photo
 
@@ -60,6 +67,46 @@ def test_begins_with_the_student_and_remembers(
     assert updated.report["phases"][1]["exemplars"][-1] == 4
     assert len(exemplars.load(updated.output_dir / exemplars.FOLDER).photos) == 4 + 2
     assert updated.report["data"]["labeled"]["folder"] == str(labeled.resolve())
+
+
+def test_forgetting_is_the_distance_from_what_was_learnt() -> None:
+    """In units of the labels, photo by photo."""
+    scores = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
+
+    class Observer:
+        def look(self, photos: list[Photo], *, again: bool) -> list[Look]:
+            return [Look(scores[:, None].float(), scores, scores)]
+
+    learner: Any = SimpleNamespace(
+        config=make_config(), observing=lambda phase, total, what: contextlib.nullcontext(Observer())
+    )
+    memory = RatedPhotos([Photo(Path(f"{number}.png"), b"") for number in range(3)], np.array([0.5, 1.0, 2.0]))
+    found = results._remembered(learner, memory, LabelScale.fit([10.0, 30.0], "mos"))
+    assert found == {"photos": 3, "rmse": pytest.approx(10 * np.sqrt(4 / 3))}
+    assert results._remembered(learner, RatedPhotos.none(), LabelScale.fit([10.0, 30.0], "mos")) is None
+
+
+@pytest.mark.parametrize(("every", "count"), [(5, 8), (2, 20), (0, 0)])
+def test_a_regression_is_measured_by_random_photos(monkeypatch: pytest.MonkeyPatch, every: int, count: int) -> None:
+    """Those on which the labels agree best would show less than is forgotten. What was undone has no part in it."""
+    monkeypatch.setattr(exemplars, "MEASURED", 8)
+    photos = [Photo(Path(f"{number}.png"), b"") for number in range(40)]
+    learnt = RatedPhotos(photos, np.arange(40.0))
+    first, undone = (PhaseRecord(phase, [], 0.0, step=step) for phase, step in ((0, 1.0), (1, 0.0)))
+    record = PhaseRecord(2, [], 0.0, pseudo_labels=learnt.targets.tolist(), teacher_scores=[0.0] * 40)
+    material: Any = SimpleNamespace(learnt=lambda records: [learnt])
+
+    def kept(**settings: Any) -> list[int]:
+        config = make_config(replay_every=every, **settings)
+        chosen = exemplars.of_blocks(material, [first, undone, record], config)
+        assert [photo.path.name for photo in chosen.photos] == [f"{target:.0f}.png" for target in chosen.targets]
+        return sorted(int(target) for target in chosen.targets)
+
+    assert len(kept()) == len(set(kept())) == count
+    assert count == 0 or kept() != list(range(count))  # the smallest differences
+    assert kept() == kept()
+    trained = kept(student=make_config("paper").student)
+    assert trained == list(range(-(-40 // every) if every else 0))
 
 
 def test_same_update_same_student(

@@ -44,7 +44,7 @@ class LabelScale:
         labels = np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             std = float(labels.std())
-        if not 0 < std < np.inf:
+        if not (0 < std < np.inf and labels.min() < labels.max()):
             raise DataError(
                 f"The labels in column {column!r} are constant or too large to compare: "
                 "give labels that tell good images from bad ones."
