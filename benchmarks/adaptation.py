@@ -37,7 +37,7 @@ from benchmarks.spread import over_seeds
 from ssiqa.config import make_config
 from ssiqa.data import read_labeled_folder, read_unlabeled_folder
 from ssiqa.device import pick_device_of_runs
-from ssiqa.files import to_json, write_json
+from ssiqa.files import to_json, write_json, written_beside
 from ssiqa.material import fingerprints
 from ssiqa.run import CHECKPOINTS, begin_with, of_phase_0
 from ssiqa.run import identity_of as run_identity
@@ -172,7 +172,7 @@ def rated_folder(images: Path, table: Path, folder: Path) -> Path:
     with table.open(newline="") as file:
         labels = {Path(row["image"]).name: row["mos"] for row in csv.DictReader(file)}
     names = [name for name in read_unlabeled_folder(images).images if Path(name).name in labels]
-    with (folder / "labels.csv").open("w", newline="") as file:
+    with written_beside(folder / "labels.csv") as beside, beside.open("w", newline="") as file:  # others may read it
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image", "mos"])
         writer.writerows([name, labels[Path(name).name]] for name in names)

@@ -221,3 +221,9 @@ def test_scores_are_kept_by_image(tmp_path: Path) -> None:
     assert score_database("Darkness", other, database, tmp_path / "kept").tolist() == [-1, -1, -1]
     with pytest.raises(DataError, match=r"Nothing has no score for .*a\.png"):
         score_database("Nothing", Peer(lambda image: np.nan, "1.0"), database, tmp_path / "kept")
+
+    def broken(image: np.ndarray) -> float:
+        raise ZeroDivisionError("flat")
+
+    with pytest.raises(DataError, match=r"Broken fails on .*a\.png: flat\."):
+        score_database("Broken", Peer(broken, "1.0"), database, tmp_path / "kept")

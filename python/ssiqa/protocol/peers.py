@@ -76,7 +76,11 @@ def score_database(name: str, peer: Peer, database: Database, folder: Path) -> N
     stamps = {image: database.stamp(image) for image in database.images}
 
     def judged(image: str) -> list[Any]:
-        found = peer.score(read_image(database.root / image))
+        pixels = read_image(database.root / image)
+        try:
+            found = peer.score(pixels)
+        except Exception as error:  # anything that a package of others may raise
+            raise DataError(f"{name} fails on {database.root / image}: {error}.") from error
         if not np.isfinite(found):
             raise DataError(f"{name} has no score for {database.root / image}.")
         return [stamps[image], found]
