@@ -49,8 +49,8 @@ def predictions(looked: Iterable[Look], rows_per_photo: int = 1) -> Tensor:
 
 
 def of_photos(rows: Tensor, rows_per_photo: int) -> Tensor:
-    """``(n * rows_per_photo, ...)``, those of a photo together, to their means ``(n, ...)``."""
-    return rows if rows_per_photo == 1 else rows.view(-1, rows_per_photo, *rows.shape[1:]).mean(1)
+    """``(n * rows_per_photo,)``, those of a photo together, to their means ``(n,)``."""
+    return rows if rows_per_photo == 1 else rows.view(-1, rows_per_photo).mean(1)
 
 
 class Observer:

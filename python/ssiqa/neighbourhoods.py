@@ -19,14 +19,14 @@ LEVELS = 2
 
 
 def neighbourhoods(features: Tensor, seed: int) -> NDArray[np.int64]:
-    """Numbers of the neighbourhoods that photos are in, by what they look like: two or more, of two photos or more.
+    """Numbers of the neighbourhoods that photos are in, by what they look like: two or more.
 
     Each photo is linked to the one nearest to it, and what hangs together is a neighbourhood; then the same of the
     centres of those (Sarfraz, Sharma and Stiefelhagen, "Efficient parameter-free clustering using first neighbor
     relations", CVPR 2019). So there is no distance to choose at which photos are alike.
 
     Args:
-        features: ``(n, d)`` float32.
+        features: ``(n, d)`` float32, n at least 2.
         seed: Picks those that are linked, of more than ``LINKED``; others are where the nearest of them is.
     """
     order = generator(seed, "neighbourhoods").permutation(len(features))

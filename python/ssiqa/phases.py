@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
 from functools import partial
 
-import torch
-
 from ssiqa import distill, holdout, refit, replay, train, trust
-from ssiqa.features import Look, of_photos, predictions
+from ssiqa.features import Look, predictions
 from ssiqa.guard import Guard
 from ssiqa.learner import Learner
 from ssiqa.material import Material, RatedPhotos
-from ssiqa.neighbourhoods import neighbourhoods
 from ssiqa.run import PhaseRecord
 
 logger = logging.getLogger("ssiqa")
@@ -54,25 +50,18 @@ def increment(
     """Phase ``block + 1``: the learner labels the block as teacher, then trains on it as student."""
     started, config, profile = time.perf_counter(), learner.config, learner.profile
     phase, photos, truth = block + 1, material.block_photos(block), material.truth
-    earlier, features = material.learnt(records), []
-
-    def noted(looks: Iterable[Look]) -> Iterator[Look]:
-        for look in looks:
-            features.append(look.features)
-            yield look
-
+    earlier = material.learnt(records)
     looked_at = (photos, truth.photos, material.holdout_photos, *(rated.photos for rated in earlier))
     with learner.observing(phase, sum(map(len, looked_at)), each_crop=config.crop_rows) as observer:
         labeled = Look.join(list(observer.look(truth.photos, again=True)))
         with profile.stage("regression", images=len(truth.photos), device=learner.device):
             regression = distill.regression(labeled, truth.targets, material.train_groups, config)
         label = partial(distill.pseudo_labels, regression, config=config, profile=profile)
-        labels = label(noted(observer.look(photos, again=phase < config.blocks)))
+        labels = label(observer.look(photos, again=phase < config.blocks))
         unseen = label(observer.look(material.holdout_photos, again=True))
         seen = ([labeled], *(observer.look(old.photos, again=True) for old in earlier))
         scores = [predictions(look, config.rows_per_photo) for look in seen]
-    alike = neighbourhoods(of_photos(torch.cat(features), config.rows_per_photo), config.seed)
-    coverage = trust.warned(trust.coverage(labels.stds, unseen.stds, alike, material.holdout_groups), phase)
+    coverage = trust.warned(trust.coverage(labels.stds, unseen.stds, material.holdout_groups), phase)
     of_a, of_b = config.replay_pair
     with profile.stage("selection", images=sum(map(len, scores)), device=learner.device):
         exemplars = [

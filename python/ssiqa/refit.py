@@ -72,8 +72,7 @@ def refit(
         assert of_a is not None, "Config has krr with such a student"
         _, stds = of_a.predict(new.features.double())
         of_holdout, holdout_stds = of_a.predict(unseen.features.double())
-        alike = neighbourhoods(new.features, learner.config.seed)
-        labels = _labels(learner, new, stds, alike)
+        labels = _labels(learner, new, stds)
         learnt = [_left(learner, known, truth.targets), _left(learner, new, labels)]
         learnt += [_left(learner, look, rated.targets) for look, rated in zip(old, earlier, strict=True)]
         remembered = [] if inherited is None else [_remembered(inherited, known, Look.join([new, *old]))]
@@ -81,7 +80,7 @@ def refit(
         settled = len(truth.photos) + sum(len(left) for _, left in remembered)
         alpha = mean_noise(first.alpha, settled, every, of_a.scale)
         student = _head(learner, learnt, first.gamma, alpha, remembered, first.seen)
-    coverage = trust.warned(trust.coverage(stds, holdout_stds, alike, material.holdout_groups), phase)
+    coverage = trust.warned(trust.coverage(stds, holdout_stds, material.holdout_groups), phase)
     verdict = _settle(learner, student, unseen, material, holdout.floor(first, learner.config))
     if verdict.step < 1:
         logger.warning("Phase %d: %s", phase, verdict)
@@ -160,13 +159,13 @@ def _settle(learner: Learner, student: KernelHead, unseen: Look, material: Mater
     return Verdict(0.0, holdout.srcc(unseen.scores, material), srcc)
 
 
-def _labels(learner: Learner, new: Look, stds: Tensor, alike: NDArray[np.int64]) -> Tensor:
+def _labels(learner: Learner, new: Look, stds: Tensor) -> Tensor:
     """Pseudo-labels of a block, by the teacher, how uncertain A leaves it, and views of the block."""
     if len(new.scores) < FEWEST:
         logger.info("Labels are the teacher's alone: views of a block take %d photos or more.", FEWEST)
         return new.scores
-    widths = learner.model.reader.widths
-    return pseudo_labels(new.features, widths, new.scores, stds, alike, learner.config.seed)
+    widths, seed = learner.model.reader.widths, learner.config.seed
+    return pseudo_labels(new.features, widths, new.scores, stds, neighbourhoods(new.features, seed), seed)
 
 
 def mean_noise(alpha: float, settled: int, stds: NDArray[np.float64], scale: float) -> float:

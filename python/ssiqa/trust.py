@@ -30,7 +30,8 @@ class Coverage:
         limit: Posterior standard deviation up to which a photo is covered: that of 95 % of A's hold-out.
         uncovered: Share (0..1) of photos of B beyond it.
         usual: What is to be expected of that where B is like A, at most: about 0.05, and more with few groups held out.
-        chance: Probability that a B like A has as large a share beyond it, at most.
+        chance: Probability that a B like A has as many photos beyond it, at most, where each of its photos is of a
+            content of its own: B has no groups. A few contents in many versions each are beyond it together, or not.
     """
 
     limit: float
@@ -50,16 +51,13 @@ class Coverage:
         )
 
 
-def coverage(stds: Tensor | None, holdout_stds: Tensor | None, alike: ArrayLike, groups: ArrayLike) -> Coverage | None:
+def coverage(stds: Tensor | None, holdout_stds: Tensor | None, groups: ArrayLike) -> Coverage | None:
     """Compare posterior standard deviations of B with those of photos of A that the regression was not fitted on.
-
-    Photos that are alike are as far from A as each other, so that all together they count as one.
 
     Args:
         stds: ``(m,)`` of B.
         holdout_stds: ``(n,)`` of the hold-out.
-        alike: ``(m,)`` neighbourhood of each photo of B.
-        groups: ``(n,)`` group of each photo of the hold-out.
+        groups: ``(n,)`` group of each photo of that. Those of one are alike, so that all together they count as one.
 
     Returns:
         None where there is no regression.
@@ -67,19 +65,18 @@ def coverage(stds: Tensor | None, holdout_stds: Tensor | None, alike: ArrayLike,
     Example:
         >>> import torch
         >>> stds = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]).double()
-        >>> found = coverage(torch.tensor([0.1, 0.6]).double(), stds, range(2), range(5))
+        >>> found = coverage(torch.tensor([0.1, 0.6]).double(), stds, range(5))
         >>> round(found.limit, 2), found.uncovered, found.is_low
         (0.48, 0.5, False)
     """
     if stds is None or holdout_stds is None:
         return None
     limit = float(holdout_stds.quantile(COVERED))
-    uncovered, inside = float((stds > limit).double().mean()), float((holdout_stds <= limit).double().mean())
-    count, of_a = len(np.unique(alike)), len(np.unique(groups))
+    beyond, each = int((stds > limit).sum()), len(np.unique(groups)) / len(holdout_stds)
+    inside = int((holdout_stds <= limit).sum())
     # How many of another sample lie beyond the k-th smallest of a first one is beta-binomial, whatever they are.
-    like_a = betabinom(count, 1 + of_a * (1 - inside), of_a * inside)
-    chance = float(like_a.sf(np.floor(uncovered * count + 1e-9) - 1))
-    return Coverage(limit, uncovered, float(like_a.mean() / count), chance)
+    like_a = betabinom(len(stds), 1 + each * (len(holdout_stds) - inside), each * inside)
+    return Coverage(limit, beyond / len(stds), float(like_a.mean() / len(stds)), float(like_a.sf(beyond - 1)))
 
 
 def warned(found: Coverage | None, phase: int) -> Coverage | None:
