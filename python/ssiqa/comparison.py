@@ -116,8 +116,9 @@ def compare_scores(
     given = np.arange(columns.shape[1]) if groups is None else np.asarray(groups)
     if given.shape != columns.shape[1:]:
         raise DataError(f"There are {columns.shape[1]} scores but groups of shape {given.shape}; give one group each.")
-    if (without := sum(group is None or group != group for group in given.tolist())) > 0:
-        raise DataError(f"{without} photos have no group (NaN or None); give each of them one of its own.")
+    each = np.asarray(given if groups is None else groups, dtype=object)  # among names NaN would be one
+    if (without := sum(group is None or group != group for group in each)) > 0:
+        raise DataError(f"Of {without} photos the group is NaN or None; give each of them one of its own.")
     photos = Groups(given)
 
     def plcc(rows: NDArray[np.int64]) -> float:

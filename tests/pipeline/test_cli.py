@@ -86,7 +86,7 @@ def test_compare_takes_scorers_and_runs(adaptation: ssiqa.Adaptation, labeled: P
     result = ssiqa_command("compare", adaptation.output_dir / "student.pt", adaptation.output_dir, labeled)
     assert result.exit_code == 0, result.output
     assert "SRCC +0.000 [+0.000, +0.000]" in result.output
-    assert "24 photos: the photos do not tell them apart, neither in ranking" in result.output
+    assert "24 photos of 24 groups: the photos do not tell them apart, neither in ranking" in result.output
     assert f"first:  {adaptation.output_dir / 'student.pt'}\nsecond: {adaptation.output_dir}\n" in result.output
 
 

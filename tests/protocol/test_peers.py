@@ -188,6 +188,14 @@ def test_what_cannot_be_had_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["BRISQUE", "PIQE"])
+def test_packages_score_a_picture(name: str) -> None:
+    found, missing = open_peers(None)
+    if name not in found:
+        pytest.skip(missing[name])
+    assert np.isfinite(found[name].score(picture(0)))
+
+
+@pytest.mark.parametrize("name", ["BRISQUE", "PIQE"])
 def test_packages_rank_blur_as_worse(name: str, shared_data: Path) -> None:
     found, missing = open_peers(None)
     if name not in found:
@@ -223,7 +231,7 @@ def test_scores_are_kept_by_image(tmp_path: Path) -> None:
         score_database("Nothing", Peer(lambda image: np.nan, "1.0"), database, tmp_path / "kept")
 
     def broken(image: np.ndarray) -> float:
-        raise ZeroDivisionError("flat")
+        raise ZeroDivisionError("it is flat.\nOr not.")
 
-    with pytest.raises(DataError, match=r"Broken fails on .*a\.png: flat\."):
+    with pytest.raises(DataError, match=r"Broken fails on .*a\.png: it is flat\.$"):
         score_database("Broken", Peer(broken, "1.0"), database, tmp_path / "kept")

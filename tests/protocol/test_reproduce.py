@@ -115,7 +115,7 @@ def test_every_seed_is_reported_and_none_repeated(
     image = data_root / "koniq10k/1024x768/0.png"
     times = image.stat().st_atime_ns, image.stat().st_mtime_ns
     os.utime(image, (1, 1))  # as another archive would have it
-    with pytest.raises(SsiqaError, match=r"\(name, size or time of an image differs\)"):
+    with pytest.raises(SsiqaError, match=r"\(name, size, time or label of an image differs\)"):
         reproduce("table1", data_root, tmp_path, **options)
     os.utime(image, ns=times)
     monkeypatch.setattr(module, "__version__", "0.0")
@@ -195,11 +195,18 @@ def test_a_damaged_image_leaves_out_its_tasks(
     options = {"tasks": ["koniq10k-koniq10k", "livec-livec"], "seeds": 1, **settings, "blocks": 1}
     text = reproduce("table2", root, tmp_path, **options)
     assert "| livec-livec | ssiqa | 1 |" in text
-    assert re.search(rf"\| koniq10k-koniq10k \| not run: 1 of 20 images in .* cannot be read\. {damaged} .*:", text)
+    assert re.search(
+        rf"\| koniq10k-koniq10k \| not run: 1 of 20 images in .* cannot be read\. {re.escape(str(damaged))} .*:", text
+    )
     assert "on-error" not in text
     assert len(trained) == 1
     damaged.write_bytes(whole)
     assert "| koniq10k-koniq10k | ssiqa | 1 |" in reproduce("table2", root, tmp_path, **options)
+    assert len(trained) == 2
+    damaged.write_bytes(whole[:300])  # what is finished of it stays
+    text = reproduce("table2", root, tmp_path, **{**options, "tasks": ["koniq10k-koniq10k"], "seeds": 2})
+    assert "| koniq10k-koniq10k | ssiqa | 1 |" in text
+    assert "| koniq10k-koniq10k | not finished: 1 of 20 images" in text
     assert len(trained) == 2
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssiqa.data import read_image
-from ssiqa.errors import DataError
+from ssiqa.errors import DataError, first_line
 from ssiqa.files import read_json, sha256, write_json
 from ssiqa.lanes import Lanes, batches
 from ssiqa.progress import Task
@@ -80,7 +80,8 @@ def score_database(name: str, peer: Peer, database: Database, folder: Path) -> N
         try:
             found = peer.score(pixels)
         except Exception as error:  # anything that a package of others may raise
-            raise DataError(f"{name} fails on {database.root / image}: {error}.") from error
+            reason = first_line(error).rstrip(".")
+            raise DataError(f"{name} fails on {database.root / image}: {reason}.") from error
         if not np.isfinite(found):
             raise DataError(f"{name} has no score for {database.root / image}.")
         return [stamps[image], found]

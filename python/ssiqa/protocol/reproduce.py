@@ -79,7 +79,7 @@ def reproduce(
 
     Raises:
         SsiqaError: No such table, task, protocol, setting or weight file, or a run fails.
-        NothingToRun: None of the tasks has its databases in ``data_root``.
+        NothingToRun: None of the tasks has its databases in ``data_root``, all their images readable.
     """
     if table not in TABLES:
         raise SsiqaError(f"No table {table!r}; there are: {', '.join(TABLES)}.")
@@ -113,13 +113,14 @@ def reproduce(
         return all((folder_of(task, *run) / RESULT).is_file() for run in runs)
 
     made = _provenance(table, protocol, settings_of(1, wanted[0].source, {}), given)
-    _see_folders(table, wanted, data)
-    if not weights and not all(map(has_all, wanted)):  # a hub is asked before hours go into resizing
+    there_is = _with_folders(table, wanted, data)
+    if not weights and not all(map(has_all, there_is)):  # a hub is asked before hours go into resizing
         build_model(configs[0].backbone)
     # What the protocol chooses, it may choose by the images of A. Its own folder and the version vouch for it, unless
     # the caller gave something else.
     instead = sorted((chosen.keys() - {"preset"}) & given.keys()) or None
     teachers: dict[str, Path] = {}
+    readable: set[str] = set()
     peers, missing = open_peers(Path(peers_dir or data / "peers")) if TABLES[table].peers else ({}, {})
     for name in missing:
         if any(folder for task in there for folder in row_folder(results, task.name, name).glob("seed-*")):
@@ -144,21 +145,21 @@ def reproduce(
         try:
             source, target = task.read(data)
             source, target = how.labelled(source, task.source), how.labelled(target, task.target)
+            if not has_all(task) and given.get("on_error") != "skip":
+                for database in (source, target):
+                    _see_images(database, readable)
             seen_a = how.prepared(source, task.source, place / "resized" / task.source)
             seen_b = how.prepared(target, task.target, place / "resized" / task.target)
-            if not has_all(task) and given.get("on_error") != "skip":
-                for database in {seen.root: seen for seen in (seen_a, seen_b)}.values():
-                    _see_images(database)
-            for variant, changes in TABLES[table].variants.items():
-                for seed in range(seeds):
-                    parts = task.split(seen_a, seen_b, seed)
-                    run = settings_of(len(parts.labeled.images), task.source, changes) | {"seed": seed}
-                    row = (table, task.name, variant, seed)
-                    _run(folder_of(task, variant, seed), row, parts, how, run, instead, teachers)
-                    write()
         except DataError as error:  # the other tasks are of other images
             unread[task.name] = str(error)
             continue
+        for variant, changes in TABLES[table].variants.items():
+            for seed in range(seeds):
+                parts = task.split(seen_a, seen_b, seed)
+                run = settings_of(len(parts.labeled.images), task.source, changes) | {"seed": seed}
+                row = (table, task.name, variant, seed)
+                _run(folder_of(task, variant, seed), row, parts, how, run, instead, teachers)
+                write()
         for name, peer in peers.items():
             tests = [task.split(source, target, seed).test for seed in range(seeds)]
             try:
@@ -166,7 +167,7 @@ def reproduce(
             except DataError as error:
                 missing[f"{task.name} {name}"] = str(error)
             write()
-    if len(unread) == len(wanted):
+    if len(unread) == len(wanted) and not any(outcome.task in unread for outcome in collect(results, rows)[0]):
         raise NothingToRun(f"No task of {table} can run. {' '.join(dict.fromkeys(unread.values()))}")
     if settings.get("cache_dir") is None:
         open_cache(own_cache, 0).remove()
@@ -211,26 +212,33 @@ def _provenance(table: str, protocol: str, settings: Mapping[str, Any], given: M
     )
 
 
-def _see_folders(table: str, tasks: Sequence[Task], data: Path) -> None:
-    """See that some task has folders for its databases: otherwise that is said once, not for each."""
+def _with_folders(table: str, tasks: Sequence[Task], data: Path) -> list[Task]:
+    """The tasks that have folders for their databases; where none has, that is said once, not for each."""
     if not data.is_dir():
         raise NothingToRun(f"{data} is no folder; name the one that holds the unpacked archives: live, csiq, ...")
     absent = [name for task in tasks for name in (task.source, task.target) if not (data / name).is_dir()]
-    if all(task.source in absent or task.target in absent for task in tasks):
-        reasons = [no_folder(name, data) for name in dict.fromkeys(absent)]
-        raise NothingToRun(f"No task of {table} can run. {' '.join(reasons)}")
+    if found := [task for task in tasks if task.source not in absent and task.target not in absent]:
+        return found
+    reasons = [no_folder(name, data) for name in dict.fromkeys(absent)]
+    raise NothingToRun(f"No task of {table} can run. {' '.join(reasons)}")
 
 
-def _see_images(database: Database) -> None:
-    """See that all images can be read, those of the test, too, and name them by where the archive has them."""
+def _see_images(database: Database, readable: set[str]) -> None:
+    """See that all images can be read, those of the test, too, and name them by where the archive has them.
+
+    ``readable`` are digests of databases that have been seen; this one's is added.
+    """
+    if database.digest in readable:
+        return
     with Progress(f"Checking {database.name}", len(database.images)) as progress:
         check_images(
             database.root,
             database.images,
             on_error="raise",
-            labels=database.labels,
+            labels=database.labels,  # of rated images none may be left out
             progress=lambda done, of: progress.advance(1),
         )
+    readable.add(database.digest)
 
 
 def _run(

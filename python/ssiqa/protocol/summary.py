@@ -37,7 +37,7 @@ def write(
         made: Which table it is, and what it was made with.
         tasks: Names of those of its tasks that are wanted.
         outcomes: Of all finished runs.
-        missing: Why there are none, by task or row.
+        missing: Why there are none, or not all, by task or row.
         footnotes: Lines beneath the table.
     """
     published = [row for row in PUBLISHED[made.table] if row.task in tasks]
@@ -158,9 +158,10 @@ def _runs(
             f"| {_spread(of['krcc'])} | {on_a} | {change} "
             f"| {paper.get((task, 'SS-IQA' if variant == OURS else variant), '')} |"
         )
-    rows = {f"{task} {variant}" for task, variant in _by_row(together)}
+    there = {f"{task} {variant}": "left out" for task, variant in _by_row(together)}
+    there |= {task: "not finished" for task, _ in _by_row(together)}
     for name, why in missing.items():
-        yield f"| {name} | {'left out' if name in rows else 'not run'}: {why} |" + " |" * 11
+        yield f"| {name} | {there.get(name, 'not run')}: {why} |" + " |" * 11
     if undone:
         yield ""
         yield f"The guard damped or undid {undone} phase{'s' * (undone > 1)} of these runs."
