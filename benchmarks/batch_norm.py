@@ -87,11 +87,9 @@ class Study:
             yield from agreement(part(self._ss01, np.flatnonzero(clusters != cluster)), [test], seed)
 
     def _network(self, root: Path, images: Sequence[str]) -> Network:
-        return (
-            Renormed(self._kept, root, tuple(images), self._share)
-            if self._share
-            else Network(NETWORK, None, self._kept)
-        )
+        if self._share == 0:
+            return Network(NETWORK, None, self._kept)
+        return Renormed(self._kept, root, tuple(images), self._share)
 
 
 def agreement(source: Photos, tests: Sequence[Photos], seed: int) -> Iterator[float]:
@@ -107,7 +105,8 @@ class Renormed(Network):
 
     def __init__(self, kept: Path, root: Path, images: tuple[str, ...], share: float) -> None:
         super().__init__(NETWORK, None, kept)
-        self._name += f" {share} {hashlib.sha256(chr(10).join((str(root), *images)).encode()).hexdigest()}"
+        photos = "\n".join((str(root), *images))
+        self._name += f" {share} {hashlib.sha256(photos.encode()).hexdigest()}"
         for norm, estimated in zip(norms_of(self._reader), self._estimated(kept, root, images), strict=True):
             for known, of_photos in zip((norm.running_mean, norm.running_var), estimated, strict=True):
                 assert known is not None

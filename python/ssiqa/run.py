@@ -243,15 +243,11 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator
             yield " and ".join(f"{of} photos" for of in values if there is None or there[of] != values[of]) + " differ"
         elif name == "continues":
             yield "an update there" if values is None else "no update of that run"
-        elif name == "images":
-            yield "name, size, time or label of an image differs"
-        elif name == "given":
-            yield f"{', '.join(there) if there else 'nothing'} given there in the protocol's place"
         elif name == "settings" and isinstance(there, dict):
             keys = [key for key in values if there.get(key) != values[key]]
             yield from ("other weights" if key == "weights" else f"{key} {there.get(key)} there" for key in keys)
         else:
-            yield f"{name} {there} there" if name in ("device", "precision", "version", "peer") else f"different {name}"
+            yield f"{name} {there} there" if name in ("device", "precision") else f"different {name}"
 
 
 @contextmanager

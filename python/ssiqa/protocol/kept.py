@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,9 @@ def collect(results: Path, rows: Mapping[tuple[str, str], Mapping[str, Any]]) ->
         changed: dict[str, None] = {}
         for path in sorted(row_folder(results, task, variant).glob(f"seed-*/{RESULT}"), key=_seed):
             kept = read_json(path)
-            if differing := list(differences(kept["of"], expected)):
+            if said := list(differing(kept["of"], expected)):
                 left_out.append(str(_seed(path)))
-                changed |= dict.fromkeys(differing)
+                changed |= dict.fromkeys(said)
             else:
                 outcomes.append(Outcome.of_kept(kept["outcome"]))
         if left_out:
@@ -53,6 +53,22 @@ def collect(results: Path, rows: Mapping[tuple[str, str], Mapping[str, Any]]) ->
                 f"({', '.join(changed)})"
             )
     return outcomes, others
+
+
+def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """What is wanted of a run otherwise than its folder keeps it, as people name it."""
+    for name, value in wanted.items():
+        there = found.get(name)
+        if there == value:
+            continue
+        if name == "images":
+            yield "name, size, time or label of an image differs"
+        elif name == "given":
+            yield f"{', '.join(there) if there else 'nothing'} given there in the protocol's place"
+        elif name in ("version", "peer"):
+            yield f"{name} {there} there"
+        else:
+            yield from differences({name: there}, {name: value})
 
 
 def _seed(path: Path) -> int:

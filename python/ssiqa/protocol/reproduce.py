@@ -25,12 +25,12 @@ from ssiqa.protocol.archives import no_folder
 from ssiqa.protocol.authors import Authors
 from ssiqa.protocol.database import Database
 from ssiqa.protocol.honest import Honest, config_of
-from ssiqa.protocol.kept import RESULT, collect, keep, row_folder
+from ssiqa.protocol.kept import RESULT, collect, differing, keep, row_folder
 from ssiqa.protocol.outcome import Outcome
 from ssiqa.protocol.peers import Peer, open_peers, score_database
 from ssiqa.protocol.provenance import Provenance
 from ssiqa.protocol.tasks import TABLES, Parts, Task, find_task
-from ssiqa.run import CHECKPOINTS, begin_with, differences, identity_of, of_phase_0
+from ssiqa.run import CHECKPOINTS, begin_with, identity_of, of_phase_0
 from ssiqa.version import __version__
 
 PROTOCOLS: dict[str, Honest] = {"honest": Honest(), "paper": Authors()}
@@ -261,7 +261,7 @@ def _run(
     of = {"version": __version__, **identity, "images": [part.digest for part in parts], "given": instead}
     if (folder / RESULT).is_file():
         kept = read_json(folder / RESULT)
-        if changed := list(differences(kept["of"], of)):
+        if changed := list(differing(kept["of"], of)):
             raise SsiqaError(f"{folder} holds another run ({', '.join(changed)}); choose another output folder.")
         return
     labeled = _linked(parts.labeled, folder / "labeled")
